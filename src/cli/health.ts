@@ -1,0 +1,65 @@
+import { errorText } from '../util/errors.ts'
+import { COMMON_USAGE, CONF, CONF_USAGE, type Command, CommandError, PREFIX, PREFIX_USAGE } from './command.ts'
+import { type Addresses, findRunning } from './process-files.ts'
+import { existingPrefix } from './sources.ts'
+
+const ANSWER_TIMEOUT_MS = 5000
+
+/** `health`: does it run, and does it answer? */
+export const health: Command = {
+  name: 'health',
+  summary: 'does the gateway run and answer?',
+  usage: `Usage: sallyport health [OPTIONS]
+
+Check that the gateway runs and that its Status API, or else its Admin API, answers.
+
+Options:
+${CONF_USAGE}
+${PREFIX_USAGE}
+${COMMON_USAGE}`,
+  options: { ...CONF, ...PREFIX },
+  async run(invocation) {
+    const { terminal } = invocation
+    const prefix = existingPrefix(invocation)
+    const running = findRunning(prefix)
+    terminal.out(`${'sallyport'.padEnd(14, '.')}${running === null ? 'not running' : 'running'}`)
+    terminal.out('')
+    if (running === null) throw new CommandError(`Sallyport is not running at ${prefix}`)
+    await expectAnswer(prefix, running.addresses)
+    terminal.out(`Sallyport is healthy at ${prefix}`)
+    return 0
+  },
+}
+
+/** An Admin API that asks for its token answers too. Without any of the two APIs the living process has to do. */
+async function expectAnswer(prefix: string, addresses: Addresses | null): Promise<void> {
+  if (addresses === null) throw new CommandError(`Sallyport is starting at ${prefix}`)
+  const [status, admin] = [addresses.status[0], addresses.admin[0]]
+  const address = status ?? admin
+  if (address === undefined) return
+  const accepted = status === undefined ? [200, 401] : [200]
+  const code = await fetchStatus(prefix, address)
+  if (!accepted.includes(code)) throw new CommandError(`Sallyport is unhealthy at ${prefix}: GET /status answered ${code}`)
+}
+
+async function fetchStatus(prefix: string, address: string): Promise<number> {
+  try {
+    const response = await fetch(localUrl(address, '/status'), { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS), redirect: 'manual' })
+    await response.body?.cancel()
+    return response.status
+  } catch (error) {
+    throw new CommandError(`Sallyport does not answer at ${prefix}: ${errorText(error)}`, { cause: error })
+  }
+}
+
+/**
+ * The URL under which a listener of this machine is reached.
+ *
+ * @param address `host:port` or a URL; the unspecified address is reached over loopback
+ */
+export function localUrl(address: string, path: string): URL {
+  const url = new URL(path, /^https?:\/\//.test(address) ? address : `http://${address}`)
+  if (url.hostname === '0.0.0.0') url.hostname = '127.0.0.1'
+  if (url.hostname === '[::]') url.hostname = '[::1]'
+  return url
+}
