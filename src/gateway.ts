@@ -1,0 +1,291 @@
+/**
+ * Composition root: settings → database → workers → Admin and Status API; start, reload, drain, stop. The only file that knows all parts.
+ */
+import { randomUUID } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import type { FastifyInstance } from 'fastify'
+import type { AdminDeps, StatusFigures } from './admin/deps.ts'
+import { createAdminServer, createStatusServer } from './admin/server.ts'
+import { displaySettings } from './config/display.ts'
+import type { Listener } from './config/listeners.ts'
+import type { Settings } from './config/settings.ts'
+import { KONG_VERSION, SALLYPORT_VERSION } from './config/version.ts'
+import { Configuration } from './configuration.ts'
+import type { Database } from './db/database.ts'
+import { loadDeclarativeFile, loadDeclarativeText } from './db/declarative/load.ts'
+import { createDatabase } from './db/open.ts'
+import type { AdminRoute, PluginAdminKit } from './plugin/admin-route.ts'
+import type { AnyPlugin } from './plugin/define.ts'
+import { loadPluginAdmins, loadPlugins } from './plugin/loader.ts'
+import { WorkerPool } from './proxy/worker-pool.ts'
+import type { WorkerStats } from './proxy/worker-protocol.ts'
+import { workerSettings } from './proxy/worker-settings.ts'
+import type { Log } from './telemetry/log.ts'
+import { createLogger } from './telemetry/logger.ts'
+import { errorText } from './util/errors.ts'
+
+export interface GatewayAddresses {
+  readonly proxy: readonly string[]
+  readonly admin: readonly string[]
+  readonly status: readonly string[]
+}
+
+/** A running gateway. */
+export interface Gateway {
+  readonly addresses: GatewayAddresses
+  /** Reads a declarative file again and replaces the workers; rejects, and leaves all as it was, when the file is bad. */
+  reload(): Promise<void>
+  /** Ends at once. */
+  stop(): Promise<void>
+  /** Ends when the requests under way are answered. */
+  drain(): Promise<void>
+  readonly closed: Promise<void>
+}
+
+export interface GatewayOptions {
+  /** Called once everything listens. */
+  readonly onReady?: () => void
+}
+
+/**
+ * Starts a gateway in this process.
+ * @throws with a message for the operator when it cannot start; nothing is left behind then
+ */
+export async function startGateway(settings: Settings, options: GatewayOptions = {}): Promise<Gateway> {
+  const log = createLogger({ level: settings.log_level, path: settings.admin_error_log, process: 'primary' })
+  const running = new RunningGateway(settings, log)
+  try {
+    await running.start()
+  } catch (error) {
+    await running.stop()
+    throw error
+  }
+  options.onReady?.()
+  return running
+}
+
+class RunningGateway implements Gateway {
+  readonly #settings: Settings
+  readonly #log: Log
+  readonly #ended = Promise.withResolvers<void>()
+  #database: Database | null = null
+  #pool: WorkerPool | null = null
+  #configuration: Configuration | null = null
+  #servers: FastifyInstance[] = []
+  #plugins: ReadonlyMap<string, AnyPlugin> = new Map()
+  #addresses: GatewayAddresses = { proxy: [], admin: [], status: [] }
+  #draining = false
+
+  constructor(settings: Settings, log: Log) {
+    this.#settings = settings
+    this.#log = log
+  }
+
+  get addresses(): GatewayAddresses {
+    return this.#addresses
+  }
+
+  get closed(): Promise<void> {
+    return this.#ended.promise
+  }
+
+  async start(): Promise<void> {
+    const settings = this.#settings
+    mkdirSync(settings.prefix, { recursive: true })
+    const nodeId = settings.node_id ?? keepNodeId(settings.prefix)
+    this.#plugins = enabledPlugins(await loadPlugins(settings.plugins_dir), settings.plugins)
+    const database = await this.#openDatabase()
+    this.#database = database
+    const pool = new WorkerPool({
+      settings: workerSettings(settings),
+      count: settings.nginx_worker_processes === 'auto' ? availableParallelism() : settings.nginx_worker_processes,
+      log: this.#log,
+      onObject: ({ plugin, kind, key, value }) => {
+        database.objects.put(plugin, kind, key, value).catch((error: unknown) => {
+          this.#log.warn('object of a plugin could not be kept', { plugin, kind, reason: errorText(error) })
+        })
+      },
+    })
+    this.#pool = pool
+    const configuration = new Configuration(database, this.#log, (frame) => pool.publish(frame))
+    this.#configuration = configuration
+    const routes = await this.#prepareAdmins(database, configuration)
+    await pool.start(await configuration.read())
+    database.onChange(() => configuration.changed())
+    const deps = this.#adminDeps(database, pool, configuration, nodeId, routes)
+    const admin = await this.#listen(settings.admin_listen, () => createAdminServer(deps))
+    const status = await this.#listen(settings.status_listen, () => createStatusServer(deps))
+    this.#addresses = { proxy: pool.addresses, admin, status }
+    this.#log.notice('gateway started', { proxy: pool.addresses.join(', '), admin: admin.join(', '), database: database.kind })
+  }
+
+  #adminDeps(database: Database, pool: WorkerPool, configuration: Configuration, nodeId: string, routes: readonly AdminRoute[]): AdminDeps {
+    const settings = this.#settings
+    const shows = (...names: readonly string[]): boolean => names.some((name) => settings.headers.some((token) => token === name))
+    return {
+      database,
+      plugins: this.#plugins,
+      routes,
+      configuration: displaySettings(settings),
+      nodeId,
+      version: KONG_VERSION,
+      ownVersion: SALLYPORT_VERSION,
+      processes: () => ({ master: process.pid, workers: pool.pids }),
+      status: async () => readFigures(await pool.stats()),
+      unreadiness: () => this.#unreadiness(database, pool),
+      drain: () => {
+        this.#draining = true
+      },
+      token: settings.admin_token?.reveal() ?? null,
+      headers: { server: shows('server_tokens', 'server'), latency: shows('latency_tokens', 'x-kong-admin-latency') },
+      guiOrigins: settings.admin_gui_url,
+      maxBodyBytes: settings.nginx_admin_client_max_body_size,
+      applyChange: () => configuration.settled(),
+      purge: async () => pool.purge(),
+      log: this.#log,
+    }
+  }
+
+  /** Kong's texts, so that probes that look at them go on working. */
+  #unreadiness(database: Database, pool: WorkerPool): string | null {
+    if (this.#draining) return 'draining'
+    if (!pool.routing) return 'router builds not yet complete'
+    if (database.kind === 'off' && /^0+$/.test(database.configurationHash)) {
+      return 'no configuration available (empty configuration present)'
+    }
+    return null
+  }
+
+  /** Lets plugins make what must be there before the first request, and collects their endpoints. */
+  async #prepareAdmins(database: Database, configuration: Configuration): Promise<readonly AdminRoute[]> {
+    const admins = await loadPluginAdmins(this.#plugins, this.#settings.plugins_dir)
+    const routes: AdminRoute[] = []
+    for (const [name, admin] of admins) {
+      const kit = adminKit(name, database, configuration, this.#log)
+      await admin.prepare?.(kit)
+      routes.push(...admin.routes(kit))
+    }
+    return routes
+  }
+
+  async #listen(listeners: readonly Listener[], create: () => Promise<FastifyInstance>): Promise<string[]> {
+    const addresses: string[] = []
+    for (const { ip, port } of listeners) {
+      const server = await create()
+      this.#servers.push(server)
+      await server.listen({ host: ip, port })
+      const { address, port: actual } = server.server.address() as AddressInfo
+      addresses.push(address.includes(':') ? `[${address}]:${actual}` : `${address}:${actual}`)
+    }
+    return addresses
+  }
+
+  async #openDatabase(): Promise<Database> {
+    const settings = this.#settings
+    const plugins = new Map([...this.#plugins].map(([name, plugin]) => [name, plugin.schema]))
+    if (settings.database === 'sqlite') {
+      return createDatabase({
+        kind: 'sqlite',
+        file: join(settings.prefix, 'sallyport.sqlite'),
+        keyringFile: settings.keyring_file,
+        plugins,
+      })
+    }
+    const database = await createDatabase({ kind: 'off', persistFile: join(settings.prefix, 'declarative.json'), plugins })
+    await this.#loadDeclarative(database)
+    return database
+  }
+
+  /** A configured file or text wins over what was loaded last. @throws {DeclarativeError} */
+  async #loadDeclarative(database: Database): Promise<void> {
+    const { declarative_config: file, declarative_config_string: text } = this.#settings
+    const loaded =
+      file !== null ? await loadDeclarativeFile(file, database) : text !== null ? loadDeclarativeText(text.reveal(), database) : null
+    if (loaded !== null) await database.replace(loaded.tree, loaded.hash)
+  }
+
+  async reload(): Promise<void> {
+    const { database, pool, configuration } = this.#parts()
+    if (database.kind === 'off') await this.#loadDeclarative(database)
+    await configuration.settled()
+    await pool.replace()
+    this.#log.notice('gateway reloaded')
+  }
+
+  #parts(): { database: Database; pool: WorkerPool; configuration: Configuration } {
+    if (this.#database === null || this.#pool === null || this.#configuration === null) throw new Error('the gateway does not run')
+    return { database: this.#database, pool: this.#pool, configuration: this.#configuration }
+  }
+
+  async drain(): Promise<void> {
+    this.#draining = true
+    await this.#pool?.drain()
+    await this.#close()
+  }
+
+  async stop(): Promise<void> {
+    await this.#pool?.stop()
+    await this.#close()
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all(this.#servers.map((server) => server.close()))
+    this.#servers = []
+    await this.#database?.close()
+    this.#database = null
+    this.#ended.resolve()
+  }
+}
+
+/** A plugin's own view of the stored objects. */
+function adminKit(plugin: string, database: Database, configuration: Configuration, log: Log): PluginAdminKit {
+  const { objects } = database
+  return {
+    log,
+    list: (kind) => objects.list(plugin, kind),
+    get: (kind, key) => objects.get(plugin, kind, key),
+    async put(kind, key, value) {
+      const object = await objects.put(plugin, kind, key, value)
+      await configuration.settled()
+      return object
+    },
+    delete: (kind, key) => objects.delete(plugin, kind, key),
+  }
+}
+
+function readFigures(stats: readonly WorkerStats[]): StatusFigures {
+  const sum = (read: (one: WorkerStats) => number): number => stats.reduce((total, one) => total + read(one), 0)
+  const active = sum((one) => one.active)
+  return {
+    server: {
+      connections_accepted: sum((one) => one.accepted),
+      connections_active: active,
+      connections_handled: sum((one) => one.accepted),
+      connections_reading: 0,
+      connections_waiting: 0,
+      connections_writing: active,
+      total_requests: sum((one) => one.requests),
+    },
+    workers: stats.map(({ pid, heapBytes }) => ({ pid, heapBytes })),
+  }
+}
+
+/** The node's UUID, made at the first start. */
+function keepNodeId(prefix: string): string {
+  const file = join(prefix, 'node.id')
+  if (existsSync(file)) return readFileSync(file, 'utf8').trim()
+  const id = randomUUID()
+  writeFileSync(file, `${id}\n`, { mode: 0o640 })
+  return id
+}
+
+/** The plugins that `plugins` allows: `bundled` is all that are installed here. */
+function enabledPlugins(installed: ReadonlyMap<string, AnyPlugin>, names: readonly string[]): ReadonlyMap<string, AnyPlugin> {
+  if (names.includes('bundled')) return installed
+  const missing = names.filter((name) => name !== 'off' && !installed.has(name))
+  if (missing.length > 0) throw new Error(`plugins: not installed: ${missing.join(', ')}`)
+  return new Map([...installed].filter(([name]) => names.includes(name)))
+}

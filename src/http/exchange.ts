@@ -1,0 +1,101 @@
+/**
+ * The two sides of the data path as everything above the transport sees them. `proxy/server.ts` implements {@link Downstream}, `upstream/client.ts`
+ * {@link UpstreamClient}; nobody else knows a socket.
+ */
+import type { HeaderList } from './headers.ts'
+
+export interface Endpoint {
+  readonly address: string
+  readonly port: number
+}
+
+/** The body of a request while it arrives. */
+export interface IncomingBody {
+  /** Whether there is one, and whether its length was declared. */
+  readonly framing: 'none' | 'length' | 'chunked'
+  /** Declared bytes; null when chunked, 0 when there is none. */
+  readonly length: number | null
+  /**
+   * Collects up to `limitBytes`. `complete` is false where the body is longer: the rest is still to come, after the bytes answered.
+   * Rejects when the client leaves.
+   */
+  collect(limitBytes: number): Promise<{ readonly bytes: Buffer; readonly complete: boolean }>
+  /** The rest of the body as a stream with back-pressure. */
+  stream(): NodeJS.ReadableStream
+  /** Reads and drops what is left, up to a bound; beyond it the connection is closed after the answer. */
+  discard(): void
+}
+
+/** One request of a client, and the way to answer it. */
+export interface Downstream {
+  readonly method: string
+  /** Request-target as received, a byte string. */
+  readonly target: string
+  readonly version: '1.0' | '1.1' | '2'
+  /** Lines as received, order and spelling kept. */
+  readonly headers: HeaderList
+  readonly peer: Endpoint
+  readonly local: Endpoint
+  /** Null for a connection in clear. */
+  readonly tls: { readonly serverName: string | null } | null
+  readonly body: IncomingBody
+  /** The head, and the whole body where it is at hand: one write. */
+  respond(status: number, reason: string | undefined, headers: HeaderList, body: Uint8Array): void
+  /** The head of a body that follows by `write` and `end`. */
+  sendHead(status: number, reason: string | undefined, headers: HeaderList): void
+  /** False when the client reads slower than we write: wait for `onDrain`. */
+  write(chunk: Uint8Array): boolean
+  end(): void
+  onDrain(listener: () => void): void
+  /** Cuts the connection: what was sent is not to look complete (RFC 9112 section 8). */
+  abort(): void
+  /** Called once if the client leaves before the answer is complete. */
+  onAbandoned(listener: () => void): void
+  /** Bytes of the answer handed to the socket, head included where known. */
+  readonly bytesSent: number
+}
+
+/** Where an upstream request goes. */
+export interface Origin {
+  readonly protocol: 'http' | 'https'
+  readonly host: string
+  readonly port: number
+  /** TLS server name and name checked in the certificate; null for IP literals. */
+  readonly serverName: string | null
+  readonly verifyTls: boolean
+  readonly connectTimeoutMs: number
+}
+
+export interface UpstreamRequest {
+  readonly origin: Origin
+  readonly method: string
+  /** Path and query, a byte string. */
+  readonly path: string
+  readonly headers: HeaderList
+  readonly body: Uint8Array | NodeJS.ReadableStream | null
+  /** Between two successive reads of the response. */
+  readonly readTimeoutMs: number
+}
+
+/** Why an exchange with an upstream failed; the message of the log. */
+export type UpstreamFailure = 'resolve' | 'connect' | 'connect-timeout' | 'tls' | 'timeout' | 'reset' | 'bad-response'
+
+export interface UpstreamHandler {
+  onHead(status: number, reason: string, headers: HeaderList): void
+  /** Answers false to pause until {@link UpstreamCall.resume}. */
+  onData(chunk: Uint8Array): boolean
+  onEnd(): void
+  /** Called once, instead of `onEnd`. `sent` tells whether any byte of the request may have reached the upstream. */
+  onFailure(failure: UpstreamFailure, sent: boolean, error: unknown): void
+}
+
+export interface UpstreamCall {
+  /** The address that was chosen, once connected. */
+  abort(): void
+  resume(): void
+}
+
+export interface UpstreamClient {
+  send(request: UpstreamRequest, handler: UpstreamHandler): UpstreamCall
+  close(): Promise<void>
+}

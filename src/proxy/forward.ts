@@ -1,0 +1,151 @@
+/**
+ * From a decided request to the upstream's answer: one attempt per turn, and the reason why it is repeated or not. Retries are Kong's: only for failures
+ * before the answer's head, never because of a status, never for POST, LOCK or PATCH once anything was sent, and only with a body that can be sent again.
+ */
+import type { Origin, UpstreamCall, UpstreamFailure, UpstreamHandler } from '../http/exchange.ts'
+import type { HeaderList } from '../http/headers.ts'
+import type { RequestContext } from '../plugin/context.ts'
+import type { ServiceEntity } from './snapshot.ts'
+
+/** A request body is collected up to this size before the upstream is contacted, so that it can be sent again and short chunked bodies get a length. */
+export const REPLAY_BYTES = 65_536
+
+/** Not repeated once anything was sent (nginx's `non_idempotent`). */
+const NOT_REPEATED = new Set(['POST', 'LOCK', 'PATCH'])
+
+/** Failures after which another attempt makes sense (nginx's `proxy_next_upstream error timeout`). */
+const REPEATED: ReadonlySet<UpstreamFailure> = new Set(['connect', 'connect-timeout', 'tls', 'timeout', 'reset'])
+
+/** Whom the forwarder tells. Exactly one of `onFailure`, or `onHead` and then `onEnd` or `onCut`, concludes. */
+export interface ForwardListener {
+  onHead(status: number, reason: string, headers: HeaderList): void
+  /** False pauses the upstream until `resume`. */
+  onData(chunk: Uint8Array): boolean
+  onEnd(): void
+  /** No attempt gave an answer. */
+  onFailure(failure: UpstreamFailure, error: unknown): void
+  /** The answer broke off after its head. */
+  onCut(failure: UpstreamFailure): void
+}
+
+export interface ForwardTarget {
+  readonly service: ServiceEntity
+  readonly origin: Origin
+  readonly path: string
+  /** Complete head for the upstream, without framing. */
+  readonly headers: HeaderList
+}
+
+/** Where a service's requests go; `hostHeader` is the `Host` that is sent. */
+export function originOf(service: ServiceEntity, hostHeader: string, verifyByDefault: boolean): Origin {
+  const name = hostHeader.startsWith('[') ? null : (hostHeader.split(':', 1)[0] as string)
+  return {
+    protocol: service.protocol === 'https' ? 'https' : 'http',
+    host: service.host,
+    port: service.port,
+    serverName: service.protocol !== 'https' || name === null || /^[\d.]+$/.test(name) ? null : name,
+    verifyTls: service.tls_verify ?? verifyByDefault,
+    connectTimeoutMs: service.connect_timeout,
+  }
+}
+
+/** `Host` for a service: its name, with the port where it is not the protocol's own. */
+export function hostHeaderOf(service: ServiceEntity): string {
+  const usual = service.protocol === 'https' ? 443 : 80
+  const host = service.host.includes(':') ? `[${service.host}]` : service.host
+  return service.port === usual ? host : `${host}:${service.port}`
+}
+
+export class Forwarding implements UpstreamHandler {
+  readonly #send: (request: Parameters<import('../http/exchange.ts').UpstreamClient['send']>[0], handler: UpstreamHandler) => UpstreamCall
+  readonly #context: RequestContext
+  readonly #target: ForwardTarget
+  readonly #listener: ForwardListener
+  #call: UpstreamCall | null = null
+  #triesLeft: number
+  #headSeen = false
+  #abandoned = false
+  #body: Uint8Array | NodeJS.ReadableStream | null = null
+
+  constructor(
+    client: import('../http/exchange.ts').UpstreamClient,
+    context: RequestContext,
+    target: ForwardTarget,
+    listener: ForwardListener,
+  ) {
+    this.#send = (request, handler) => client.send(request, handler)
+    this.#context = context
+    this.#target = target
+    this.#listener = listener
+    this.#triesLeft = target.service.retries
+  }
+
+  /** Sends the first attempt with `body` as collected: whole, or a stream that continues it. */
+  start(body: Uint8Array | NodeJS.ReadableStream | null): void {
+    this.#body = body
+    this.#attempt()
+  }
+
+  /** The client left: nothing is awaited any more. */
+  abandon(): void {
+    this.#abandoned = true
+    this.#call?.abort()
+  }
+
+  resume(): void {
+    this.#call?.resume()
+  }
+
+  #attempt(): void {
+    this.#call = this.#send(
+      {
+        origin: this.#target.origin,
+        method: this.#context.request.method,
+        path: this.#target.path,
+        headers: this.#target.headers,
+        body: this.#body,
+        readTimeoutMs: this.#target.service.read_timeout,
+      },
+      this,
+    )
+  }
+
+  onHead(status: number, reason: string, headers: HeaderList): void {
+    this.#headSeen = true
+    this.#listener.onHead(status, reason, headers)
+  }
+
+  onData(chunk: Uint8Array): boolean {
+    return this.#listener.onData(chunk)
+  }
+
+  onEnd(): void {
+    this.#listener.onEnd()
+  }
+
+  onFailure(failure: UpstreamFailure, sent: boolean, error: unknown): void {
+    if (this.#abandoned) return
+    if (this.#headSeen) return this.#listener.onCut(failure)
+    if (this.#mayRepeat(failure, sent)) {
+      this.#triesLeft--
+      this.#context.log.warn('upstream attempt failed, trying again', {
+        failure,
+        service: this.#target.service.name ?? this.#target.service.id,
+      })
+      return this.#attempt()
+    }
+    this.#listener.onFailure(failure, error)
+  }
+
+  #mayRepeat(failure: UpstreamFailure, sent: boolean): boolean {
+    if (this.#triesLeft === 0 || !REPEATED.has(failure)) return false
+    if (this.#body !== null && !(this.#body instanceof Uint8Array)) return false
+    return (
+      !sent ||
+      failure === 'connect' ||
+      failure === 'connect-timeout' ||
+      failure === 'tls' ||
+      !NOT_REPEATED.has(this.#context.request.method)
+    )
+  }
+}

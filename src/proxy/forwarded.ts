@@ -1,0 +1,114 @@
+/** `X-Forwarded-*`, `X-Real-IP`, `Via` and real client addresses, by whom the gateway trusts. */
+import ipaddr from 'ipaddr.js'
+import type { HeaderList } from '../http/headers.ts'
+
+/** Whose word about the client is taken (`trusted_ips`), and where it stands. */
+export interface TrustSettings {
+  readonly trusted_ips: readonly string[]
+  readonly real_ip_header: string
+  readonly real_ip_recursive: boolean
+}
+
+export interface Trust {
+  isTrusted(address: string): boolean
+  /** The client's address for a request from `peer`: what a trusted peer says, else the peer. */
+  clientAddress(peer: string, headers: HeaderList): string
+}
+
+type Range = [ipaddr.IPv4 | ipaddr.IPv6, number]
+
+export function createTrust(settings: TrustSettings): Trust {
+  const ranges = settings.trusted_ips.filter((entry) => entry !== 'unix:').map(parseRange)
+  const header = settings.real_ip_header.toLowerCase()
+  const isTrusted = (address: string): boolean => {
+    if (ranges.length === 0 || !ipaddr.isValid(address)) return false
+    const parsed = ipaddr.process(address)
+    return ranges.some((range) => parsed.kind() === range[0].kind() && parsed.match(range))
+  }
+  return {
+    isTrusted,
+    clientAddress(peer, headers) {
+      if (ranges.length === 0 || !isTrusted(peer)) return peer
+      return chooseAddress(peer, headers.all(header).join(',').split(','), settings.real_ip_recursive, isTrusted)
+    },
+  }
+}
+
+function parseRange(entry: string): Range {
+  if (entry.includes('/')) return ipaddr.parseCIDR(entry)
+  const address = ipaddr.process(entry)
+  return [address, address.kind() === 'ipv4' ? 32 : 128]
+}
+
+/** From the right: the last address, or recursively the first that is not itself trusted. Stops at what is no address. */
+function chooseAddress(peer: string, items: readonly string[], recursive: boolean, isTrusted: (address: string) => boolean): string {
+  let chosen = peer
+  for (let i = items.length - 1; i >= 0; i--) {
+    const address = stripPort((items[i] as string).trim())
+    if (!ipaddr.isValid(address)) return chosen
+    chosen = address
+    if (!recursive || !isTrusted(address)) return chosen
+  }
+  return chosen
+}
+
+function stripPort(text: string): string {
+  const bracketed = /^\[([^\]]+)\](?::\d+)?$/.exec(text)
+  if (bracketed !== null) return bracketed[1] as string
+  return /^[^:]+:\d+$/.test(text) ? text.slice(0, text.lastIndexOf(':')) : text
+}
+
+/** An address without the IPv4-in-IPv6 form that dual-stack sockets show. */
+export function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
+}
+
+/** What the forwarded headers tell about the request. */
+export interface ForwardedFacts {
+  readonly trusted: boolean
+  readonly peerAddress: string
+  readonly clientAddress: string
+  readonly scheme: 'http' | 'https'
+  /** Host without port, lower case. */
+  readonly hostName: string
+  readonly port: number
+  readonly rawPath: string
+  /** What `strip_path` took away; null or '/' when nothing. */
+  readonly strippedPrefix: string | null
+  readonly version: '1.0' | '1.1' | '2'
+  /** `kong/x.y.z`, the token clients of Kong know. */
+  readonly product: string
+}
+
+/**
+ * Writes the forwarded set into the head that goes upstream. A trusted peer's values stand, anybody else's are replaced; `X-Forwarded-For` is always
+ * appended to. `Forwarded` (RFC 7239) passes only from trusted peers: upstreams that prefer it would be deceived.
+ */
+export function setForwarded(headers: HeaderList, facts: ForwardedFacts): void {
+  const keep = (lowerName: string): string | undefined => (facts.trusted ? headers.get(lowerName) : undefined)
+  const chain = headers.all('x-forwarded-for')
+  headers.set('X-Forwarded-For', chain.length === 0 ? facts.clientAddress : `${chain.join(', ')}, ${facts.peerAddress}`)
+  headers.set('X-Forwarded-Proto', keep('x-forwarded-proto') ?? facts.scheme)
+  headers.set('X-Forwarded-Host', keep('x-forwarded-host') ?? facts.hostName)
+  headers.set('X-Forwarded-Port', keep('x-forwarded-port') ?? String(facts.port))
+  headers.set('X-Forwarded-Path', keep('x-forwarded-path') ?? facts.rawPath)
+  const prefix = keep('x-forwarded-prefix') ?? (facts.strippedPrefix === '/' ? null : facts.strippedPrefix)
+  if (prefix === null || prefix === '') headers.remove('x-forwarded-prefix')
+  else headers.set('X-Forwarded-Prefix', prefix)
+  headers.set('X-Real-IP', facts.clientAddress)
+  if (!facts.trusted) headers.remove('forwarded')
+  appendVia(headers, facts.version === '2' ? '2' : facts.version === '1.0' ? '1' : '1.1', facts.product)
+}
+
+/** Appends this hop to `Via` (RFC 9110 section 7.6.3). */
+export function appendVia(headers: HeaderList, version: string, product: string): void {
+  const before = headers.all('via')
+  headers.set('Via', [...before, `${version} ${product}`].join(', '))
+}
+
+/** A `Host` value without port, lower case; brackets of IPv6 literals stay. */
+export function hostName(host: string): string {
+  if (host.startsWith('[')) return host.slice(0, host.indexOf(']') + 1).toLowerCase()
+  const colon = host.indexOf(':')
+  return (colon === -1 ? host : host.slice(0, colon)).toLowerCase()
+}

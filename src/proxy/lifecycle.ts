@@ -1,0 +1,411 @@
+/**
+ * THE WAY OF A REQUEST, first byte to log line. Each step is a method named after it, in order; any of them may end the request. A step that has nothing to
+ * wait for runs on without a promise.
+ *
+ *   head checks > rewrite > route > answers before plugins > access > forward or answer > header_filter > body_filter > log
+ */
+import { PassThrough } from 'node:stream'
+import type { Downstream, UpstreamFailure } from '../http/exchange.ts'
+import type { HeaderList } from '../http/headers.ts'
+import { removeRequestHopByHop, removeResponseHopByHop } from '../http/hop-by-hop.ts'
+import { ClientRequest, RequestContext } from '../plugin/context.ts'
+import type { PhaseResult } from '../plugin/define.ts'
+import { bodyFilters, runAccess, runBodyFilter, runHeaderFilter, runLog, runRewrite } from '../plugin/phases.ts'
+import type { Plan, PluginInstance } from '../plugin/plan.ts'
+import { escapePath, hasHiddenDotSegment, normalizePath } from '../router/path.ts'
+import type { RouteMatch } from '../router/router.ts'
+import { upstreamPathV0 } from '../router/upstream-path.ts'
+import { errorText, GatewayError } from '../util/errors.ts'
+import { messageOf, renderError, renderFailure } from './error-responses.ts'
+import type { ForwardListener } from './forward.ts'
+import { Forwarding, hostHeaderOf, originOf, REPLAY_BYTES } from './forward.ts'
+import { appendVia, hostName, setForwarded } from './forwarded.ts'
+import type { HeadFacts, Refusal } from './head-checks.ts'
+import { checkHead, isRefusal } from './head-checks.ts'
+import { removeIdentityHeaders } from './identity-hygiene.ts'
+import type { ProxyRuntime } from './runtime.ts'
+import { BodyTimeoutError, newRequestId } from './server.ts'
+import type { Destination, Snapshot, StoredRoute } from './snapshot.ts'
+
+/** Serves one request. */
+export function handle(downstream: Downstream, runtime: ProxyRuntime): void {
+  new Passage(downstream, runtime).begin()
+}
+
+class Passage implements ForwardListener {
+  readonly #downstream: Downstream
+  readonly #runtime: ProxyRuntime
+  readonly #startedAtMs = Date.now()
+  readonly #started = performance.now()
+  readonly #id = newRequestId()
+  #snapshot!: Snapshot
+  #context!: RequestContext
+  #match: RouteMatch<StoredRoute> | undefined
+  #destination: Destination | null = null
+  #instances: readonly PluginInstance[] = []
+  #forwarding: Forwarding | null = null
+  #forwardedAt = 0
+  #upstreamStatus: number | null = null
+  #filters: readonly PluginInstance[] = []
+  #finished = false
+
+  constructor(downstream: Downstream, runtime: ProxyRuntime) {
+    this.#downstream = downstream
+    this.#runtime = runtime
+  }
+
+  begin(): void {
+    const { method, target, version, headers } = this.#downstream
+    const snapshot = this.#runtime.snapshot
+    const facts = checkHead(method, target, version, headers, this.#runtime.headLimits)
+    if (isRefusal(facts)) return this.#refuse(facts)
+    if (snapshot === null) return this.#refuse({ status: 503 })
+    this.#snapshot = snapshot
+    this.#context = this.#createContext(facts)
+    this.#downstream.onAbandoned(() => this.#abandon())
+    const { maxBodyBytes } = this.#runtime
+    if (maxBodyBytes > 0 && (this.#downstream.body.length ?? 0) > maxBodyBytes) return this.#failWith(413)
+    if (this.#runtime.strictPaths && hasHiddenDotSegment(this.#context.request.path)) return this.#failWith(400)
+    this.#instances = snapshot.noRoutePlan.fixed ?? []
+    this.#continue(() => runRewrite(this.#context, snapshot.rewriters), this.#route)
+  }
+
+  #createContext(facts: HeadFacts): RequestContext {
+    const { headers, peer, local, target } = this.#downstream
+    const absolute = !target.startsWith('/') && target !== '*'
+    if (absolute) headers.set('Host', facts.host)
+    removeRequestHopByHop(headers)
+    const request = new ClientRequest(this.#downstream, {
+      rawPath: facts.rawPath,
+      path: facts.rawPath === '*' ? '*' : normalizePath(facts.rawPath),
+      query: facts.query,
+      host: facts.host,
+      clientAddress: this.#runtime.trust.clientAddress(peer.address, headers),
+      port: this.#runtime.portMap.get(local.port) ?? local.port,
+    })
+    return new RequestContext({
+      id: this.#id,
+      startedAtMs: this.#startedAtMs,
+      request,
+      consumers: this.#snapshot.consumers,
+      log: this.#runtime.log,
+      renderError: (context, status, message) => renderError(context.request.headers, status, message, context.id),
+    })
+  }
+
+  // ------------------------------------------------------------------------------------------------------------------------------------ steps
+
+  readonly #route = (): void => {
+    if (this.#finished) return
+    if (this.#context.exited) return this.#answer()
+    const { request } = this.#context
+    this.#match = this.#snapshot.match({
+      method: request.method,
+      host: request.host,
+      port: request.port,
+      path: request.path,
+      tls: request.scheme === 'https',
+      sni: this.#downstream.tls?.serverName ?? null,
+      header: (lowerName) => request.headers.all(lowerName),
+    })
+    const destination = this.#match === undefined ? null : this.#snapshot.destination(this.#match.route)
+    this.#destination = destination
+    if (!this.#runtime.trustedIdentityHeaders) removeIdentityHeaders(request.headers, destination?.identityHeaders ?? NO_NAMES)
+    if (destination === null) {
+      this.#context.error(404, 'no Route matched with those values')
+      return this.#answer()
+    }
+    this.#context.route = { ...destination.route }
+    this.#context.service = destination.service
+    if (this.#demandTls(destination.route)) return this.#answer()
+    this.#access(destination.plan)
+  }
+
+  /** A route for https alone is never served in clear; a token sent in clear is not even looked at. */
+  #demandTls(route: StoredRoute): boolean {
+    if (route.protocols.includes('http') || !route.protocols.includes('https')) return false
+    const { request } = this.#context
+    const trusted = this.#runtime.trust.isTrusted(request.peerAddress)
+    const protocol = (trusted ? request.headers.get('x-forwarded-proto') : undefined) ?? request.scheme
+    if (protocol === 'https') return false
+    if (route.https_redirect_status_code === 426) {
+      this.#context.error(426, 'Please use HTTPS protocol', [
+        ['Connection', 'Upgrade'],
+        ['Upgrade', 'TLS/1.2, HTTP/1.1'],
+      ])
+    } else {
+      const host = (trusted ? request.headers.get('x-forwarded-host') : undefined) ?? hostName(request.host)
+      this.#context.exit(route.https_redirect_status_code, null, [['Location', `https://${host}${request.rawPath}${request.query}`]])
+    }
+    return true
+  }
+
+  #access(plan: Plan): void {
+    const collected: PluginInstance[] = []
+    this.#instances = collected
+    this.#continue(() => runAccess(this.#context, plan, collected), this.#forward)
+  }
+
+  readonly #forward = (): void => {
+    if (this.#finished) return
+    if (this.#context.exited) return this.#answer()
+    const service = this.#destination?.service ?? null
+    if (service === null) {
+      this.#context.error(503, 'no Service found with those values')
+      return this.#answer()
+    }
+    const { request } = this.#context
+    const { request_buffering } = (this.#destination as Destination).route
+    if (!request.hasBody) return this.#send(null)
+    const small = request.bodyLength !== null && request.bodyLength <= REPLAY_BYTES
+    if (!request_buffering && !small && !request.bodyParts.complete) return this.#send(this.#restOfBody())
+    this.#continue(
+      () => request.collectBody(REPLAY_BYTES).then(() => undefined),
+      () => this.#send(request.bodyParts.complete ? request.bodyParts.head : this.#restOfBody()),
+    )
+  }
+
+  /** What was collected, followed by what is still to come; cut off at the largest allowed size. */
+  #restOfBody(): NodeJS.ReadableStream {
+    const { head, rest } = this.#context.request.bodyParts
+    const stream = new PassThrough()
+    const source = rest()
+    const { maxBodyBytes } = this.#runtime
+    let size = head.length
+    if (head.length > 0) stream.write(head)
+    if (maxBodyBytes > 0) {
+      source.on('data', (chunk: Buffer) => {
+        size += chunk.length
+        if (size <= maxBodyBytes || this.#finished) return
+        this.#forwarding?.abandon()
+        this.#failWith(413)
+      })
+    }
+    source.on('error', (error: Error) => stream.destroy(error))
+    source.pipe(stream)
+    return stream
+  }
+
+  #send(body: Uint8Array | NodeJS.ReadableStream | null): void {
+    if (this.#finished) return
+    const { service, route } = this.#destination as Destination & { service: NonNullable<Destination['service']> }
+    const { request } = this.#context
+    const { headers } = request
+    const stripped = route.strip_path ? (this.#match?.matchedPath ?? null) : null
+    const path = upstreamPathV0(service.path, request.path, this.#match?.matchedPath ?? null, route.strip_path)
+    setForwarded(headers, {
+      trusted: this.#runtime.trust.isTrusted(request.peerAddress),
+      peerAddress: request.peerAddress,
+      clientAddress: request.clientAddress,
+      scheme: request.scheme,
+      hostName: hostName(request.host),
+      port: request.port,
+      rawPath: request.rawPath,
+      strippedPrefix: stripped === null ? null : escapePath(stripped),
+      version: request.version,
+      product: this.#runtime.product,
+    })
+    const host = route.preserve_host && request.host !== '' ? request.host : hostHeaderOf(service)
+    headers.set('Host', host)
+    if (this.#runtime.shown.requestIdUpstream) headers.set('X-Kong-Request-Id', this.#id)
+    headers.remove('content-length')
+    if (body instanceof Uint8Array) headers.set('Content-Length', String(body.length))
+    else if (body !== null && request.bodyLength !== null) headers.set('Content-Length', String(request.bodyLength))
+    this.#forwardedAt = performance.now()
+    this.#forwarding = new Forwarding(
+      this.#runtime.upstream,
+      this.#context,
+      { service, origin: originOf(service, host, this.#runtime.verifyUpstreamTls), path: `${escapePath(path)}${request.query}`, headers },
+      this,
+    )
+    this.#forwarding.start(body)
+  }
+
+  // ------------------------------------------------------------------------------------------------------------------- the upstream's answer
+
+  onHead(status: number, reason: string, headers: HeaderList): void {
+    const { response } = this.#context
+    this.#upstreamStatus = status
+    response.status = status
+    response.reason = reason
+    response.headers = headers
+    removeResponseHopByHop(headers)
+    runHeaderFilter(this.#context, this.#instances)
+    this.#filters = bodyFilters(this.#instances)
+    if (this.#filters.length > 0) headers.remove('content-length')
+    this.#addProxiedHeaders(headers)
+    this.#downstream.sendHead(response.status, response.reason, response.headers)
+  }
+
+  onData(chunk: Uint8Array): boolean {
+    const bytes = this.#filters.length === 0 ? chunk : runBodyFilter(this.#context, this.#filters, chunk, false)
+    if (bytes.length === 0 || this.#downstream.write(bytes)) return true
+    this.#downstream.onDrain(() => this.#forwarding?.resume())
+    return false
+  }
+
+  onEnd(): void {
+    if (this.#filters.length > 0) {
+      const last = runBodyFilter(this.#context, this.#filters, EMPTY, true)
+      if (last.length > 0) this.#downstream.write(last)
+    }
+    this.#downstream.end()
+    this.#finish(this.#context.response.status)
+  }
+
+  onFailure(failure: UpstreamFailure, error: unknown): void {
+    const { service } = this.#context
+    this.#context.log.error('upstream gave no answer', {
+      request_id: this.#id,
+      service: String(service?.['name'] ?? service?.['id'] ?? ''),
+      failure,
+      reason: errorText(error),
+    })
+    if (failure === 'resolve') {
+      this.#context.error(503, 'name resolution failed')
+      return this.#answer()
+    }
+    this.#failWith(failure === 'timeout' || failure === 'connect-timeout' ? 504 : 502)
+  }
+
+  onCut(failure: UpstreamFailure): void {
+    this.#context.log.error('upstream answer broke off', { request_id: this.#id, failure })
+    this.#downstream.abort()
+    this.#finish(this.#context.response.status)
+  }
+
+  #addProxiedHeaders(headers: HeaderList): void {
+    const { shown, product } = this.#runtime
+    const now = performance.now()
+    if (shown.upstreamStatus && this.#upstreamStatus !== null) headers.set('X-Kong-Upstream-Status', String(this.#upstreamStatus))
+    if (shown.upstreamLatency) headers.set('X-Kong-Upstream-Latency', String(Math.round(now - this.#forwardedAt)))
+    if (shown.proxyLatency) headers.set('X-Kong-Proxy-Latency', String(Math.round(this.#forwardedAt - this.#started)))
+    if (shown.via) appendVia(headers, '1.1', product)
+    if (shown.server && !headers.has('server')) headers.set('Server', product)
+    if (shown.requestId) headers.set('X-Kong-Request-Id', this.#id)
+  }
+
+  // --------------------------------------------------------------------------------------------------------------------------- our own answer
+
+  /** Sends what a plugin or a step answered, through the response phases. */
+  #answer(): void {
+    if (this.#finished) return
+    const { response } = this.#context
+    runHeaderFilter(this.#context, this.#instances)
+    const filters = bodyFilters(this.#instances)
+    const body = filters.length === 0 ? this.#context.exitBody : runBodyFilter(this.#context, filters, this.#context.exitBody, true)
+    const { headers } = response
+    headers.set('Content-Length', String(body.length))
+    const { shown, product } = this.#runtime
+    if (shown.server) headers.set('Server', product)
+    if (this.#forwardedAt > 0) this.#addProxiedHeaders(headers)
+    else {
+      if (shown.responseLatency) headers.set('X-Kong-Response-Latency', String(Math.round(performance.now() - this.#started)))
+      if (shown.requestId) headers.set('X-Kong-Request-Id', this.#id)
+    }
+    this.#downstream.respond(response.status, response.reason, headers, body)
+    this.#finish(response.status)
+  }
+
+  /** A failure of the HTTP machinery, in its own format. */
+  #failWith(status: number): void {
+    const { contentType, body } = renderFailure(this.#context.request.headers, status, undefined, this.#id, this.#runtime.errorDefaultType)
+    this.#context.exit(status, body, [['Content-Type', contentType], ...(CLOSING.has(status) ? CLOSE : [])])
+    this.#answer()
+  }
+
+  /** A head that is not served: nothing of it reaches a plugin, and the connection ends. */
+  #refuse(refusal: Refusal): void {
+    const { headers, method } = this.#downstream
+    const { contentType, body } = renderFailure(
+      method === '' ? null : headers,
+      refusal.status,
+      refusal.message,
+      this.#id,
+      this.#runtime.errorDefaultType,
+    )
+    const snapshot = this.#runtime.snapshot
+    const request = new ClientRequest(this.#downstream, {
+      rawPath: '',
+      path: '/',
+      query: '',
+      host: '',
+      clientAddress: this.#downstream.peer.address,
+      port: 0,
+    })
+    this.#context = new RequestContext({
+      id: this.#id,
+      startedAtMs: this.#startedAtMs,
+      request,
+      consumers: snapshot?.consumers ?? NO_CONSUMERS,
+      log: this.#runtime.log,
+      renderError: () => ({ contentType, body }),
+    })
+    this.#instances = snapshot?.noRoutePlan.fixed ?? []
+    this.#context.exit(refusal.status, body, [['Content-Type', contentType], ...CLOSE])
+    this.#answer()
+  }
+
+  // ------------------------------------------------------------------------------------------------------------------------------- going wrong
+
+  /** Runs `step`; goes on with `next` at once, or when what it awaits is done. The only place where a thrown error becomes an answer. */
+  #continue(step: () => PhaseResult, next: () => void): void {
+    try {
+      const pending = step()
+      if (pending === undefined) next()
+      else pending.then(next).catch((error: unknown) => this.#fail(error))
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (this.#finished) return
+    if (error instanceof BodyTimeoutError) return this.#failWith(408)
+    if (error instanceof GatewayError && error.source !== 'internal') {
+      this.#context.error(
+        error.status,
+        messageOf(error.status),
+        error.retryAfterS === undefined ? [] : [['Retry-After', String(error.retryAfterS)]],
+      )
+      this.#context.log.error(error.message, { request_id: this.#id, code: error.code })
+      return this.#answer()
+    }
+    this.#context.log.error('request failed', {
+      request_id: this.#id,
+      reason: errorText(error),
+      stack: error instanceof Error ? error.stack : undefined,
+    })
+    this.#context.exit(500, { message: messageOf(500) })
+    this.#answer()
+  }
+
+  #abandon(): void {
+    this.#forwarding?.abandon()
+    this.#finish(499)
+  }
+
+  #finish(status: number): void {
+    if (this.#finished) return
+    this.#finished = true
+    runLog(this.#context, this.#instances)
+    this.#runtime.onFinished({
+      context: this.#context,
+      status,
+      bytesSent: this.#downstream.bytesSent,
+      durationMs: performance.now() - this.#started,
+      upstreamStatus: this.#upstreamStatus,
+    })
+  }
+}
+
+const EMPTY = new Uint8Array(0)
+const NO_NAMES: ReadonlySet<string> = new Set()
+const CLOSE: readonly (readonly [string, string])[] = [['Connection', 'close']]
+const CLOSING = new Set([400, 408, 413])
+const NO_CONSUMERS = {
+  byId: () => undefined,
+  byUsername: () => undefined,
+  byCustomId: () => undefined,
+  byUsernameIgnoringCase: () => undefined,
+}

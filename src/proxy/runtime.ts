@@ -1,0 +1,66 @@
+/** What one worker's requests share: settings read once, the current snapshot, and the ways out. */
+import type { UpstreamClient } from '../http/exchange.ts'
+import type { RequestContext } from '../plugin/context.ts'
+import type { Log } from '../telemetry/log.ts'
+import type { Trust } from './forwarded.ts'
+import type { HeadLimits } from './head-checks.ts'
+import type { Snapshot } from './snapshot.ts'
+
+/** What the access log and other observers are told when a request is over. */
+export interface Finished {
+  readonly context: RequestContext
+  /** Status sent; 499 where the client left first, 0 where nothing was sent. */
+  readonly status: number
+  readonly bytesSent: number
+  readonly durationMs: number
+  readonly upstreamStatus: number | null
+}
+
+/** Which headers we add to answers (`headers`) and to upstream requests (`headers_upstream`). */
+export interface ShownHeaders {
+  readonly server: boolean
+  readonly via: boolean
+  readonly upstreamLatency: boolean
+  readonly proxyLatency: boolean
+  readonly responseLatency: boolean
+  readonly upstreamStatus: boolean
+  readonly requestId: boolean
+  readonly requestIdUpstream: boolean
+}
+
+export interface ProxyRuntime {
+  /** Replaced whole when a new configuration is in force; null until the first. */
+  snapshot: Snapshot | null
+  readonly upstream: UpstreamClient
+  readonly trust: Trust
+  readonly headLimits: HeadLimits
+  readonly shown: ShownHeaders
+  readonly log: Log
+  readonly onFinished: (finished: Finished) => void
+  /** Product token, as in `kong/3.9.1`. */
+  readonly product: string
+  readonly errorDefaultType: string
+  readonly trustedIdentityHeaders: boolean
+  readonly strictPaths: boolean
+  /** Verification of upstream certificates where a service does not say. */
+  readonly verifyUpstreamTls: boolean
+  /** 0: no limit. */
+  readonly maxBodyBytes: number
+  /** Ports that clients see for ports we listen on. */
+  readonly portMap: ReadonlyMap<number, number>
+}
+
+/** Reads kong.conf's `headers` and `headers_upstream` tokens. */
+export function readShownHeaders(tokens: readonly string[], upstreamTokens: readonly string[]): ShownHeaders {
+  const has = (...names: readonly string[]): boolean => names.some((name) => tokens.includes(name))
+  return {
+    server: has('server_tokens', 'server'),
+    via: has('server_tokens', 'via'),
+    upstreamLatency: has('latency_tokens', 'x-kong-upstream-latency'),
+    proxyLatency: has('latency_tokens', 'x-kong-proxy-latency'),
+    responseLatency: has('latency_tokens', 'x-kong-response-latency'),
+    upstreamStatus: has('x-kong-upstream-status'),
+    requestId: has('x-kong-request-id'),
+    requestIdUpstream: upstreamTokens.includes('x-kong-request-id'),
+  }
+}

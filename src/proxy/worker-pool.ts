@@ -1,0 +1,305 @@
+/**
+ * The workers, as the primary sees them. A worker that dies is replaced; a reload starts a new generation beside the old one and drains the old when the new
+ * one serves. Every worker always gets the newest frame; `publish` is done when all of them serve it.
+ *
+ * States of a worker: starting (loads plugins) > ready > serving (its listeners are open) > draining > gone.
+ */
+
+import type { Worker as ClusterWorker } from 'node:cluster'
+import cluster from 'node:cluster'
+import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
+import { extname, join } from 'node:path'
+import type { Log } from '../telemetry/log.ts'
+import { GatewayError } from '../util/errors.ts'
+import type { Frame, FrameObject } from './snapshot.ts'
+import type { FromWorker, ToWorker, WorkerStats } from './worker-protocol.ts'
+import type { WorkerSettings } from './worker-settings.ts'
+
+/** The workers cannot be started: a port is taken, a plugin cannot be loaded. */
+export class WorkerStartError extends GatewayError {
+  readonly code = 'GW_WORKER_START'
+  readonly source = 'internal'
+  readonly status = 500
+}
+
+export interface WorkerPoolOptions {
+  readonly settings: WorkerSettings
+  readonly count: number
+  readonly log: Log
+  readonly onObject: (object: FrameObject) => void
+}
+
+/** An answer to an Admin write waits for the workers at most this long; a worker that is busier than that follows as soon as it can. */
+const PUBLISH_PATIENCE_MS = 2_000
+/** A worker that dies at once again is replaced after a pause that doubles up to this. */
+const MAX_RESPAWN_DELAY_MS = 5_000
+const STATS_PATIENCE_MS = 250
+
+interface Member {
+  readonly worker: ClusterWorker
+  state: 'starting' | 'ready' | 'serving' | 'draining' | 'gone'
+  appliedVersion: number
+  readonly startedAtMs: number
+}
+
+export class WorkerPool {
+  readonly #options: WorkerPoolOptions
+  #settings: WorkerSettings
+  #members = new Set<Member>()
+  #frame: Frame | null = null
+  #addresses: readonly string[] = []
+  #ending = false
+  #respawnDelayMs = 100
+  #waiting = new Set<() => void>()
+  #stats = new Map<number, { readonly received: WorkerStats[]; readonly done: () => void; left: number }>()
+  #lastStatsId = 0
+  #starting: { readonly reject: (error: Error) => void } | null = null
+  /** Why a worker refused the newest frame; null when all took it. */
+  #refusal: string | null = null
+
+  constructor(options: WorkerPoolOptions) {
+    this.#options = options
+    this.#settings = options.settings
+    cluster.setupPrimary({
+      exec: join(import.meta.dirname, '..', `worker-main${extname(import.meta.filename)}`),
+      serialization: 'advanced',
+      args: [],
+    })
+  }
+
+  /** Where the proxy listens, with real ports. */
+  get addresses(): readonly string[] {
+    return this.#addresses
+  }
+
+  /** True when every worker routes by a configuration. */
+  get routing(): boolean {
+    const alive = [...this.#members].filter(({ state }) => state !== 'draining' && state !== 'gone')
+    return alive.length > 0 && alive.every(({ state, appliedVersion }) => state === 'serving' && appliedVersion > 0)
+  }
+
+  get pids(): number[] {
+    return [...this.#members].flatMap(({ worker }) => worker.process.pid ?? [])
+  }
+
+  get refusal(): string | null {
+    return this.#refusal
+  }
+
+  /** Starts the workers with their first frame; resolves when all listeners are open. @throws {WorkerStartError} */
+  async start(frame: Frame): Promise<void> {
+    this.#frame = frame
+    const chosen = this.#settings.proxy_listen.some(({ port }) => port === 0)
+    for (let attempt = 1; ; attempt++) {
+      this.#settings = { ...this.#options.settings, proxy_listen: await choosePorts(this.#options.settings.proxy_listen) }
+      try {
+        return await this.#startGeneration()
+      } catch (error) {
+        await this.#killAll()
+        // A port that we chose a moment ago may have been taken by somebody else since.
+        if (!chosen || attempt === 5 || !(error instanceof Error && error.message.includes('EADDRINUSE'))) throw error
+      }
+    }
+  }
+
+  /** A new generation of workers takes over; the old one answers what it has and ends. */
+  async replace(): Promise<void> {
+    const old = [...this.#members].filter(({ state }) => state !== 'draining')
+    await this.#startGeneration()
+    for (const member of old) this.#drainMember(member)
+  }
+
+  async #startGeneration(): Promise<void> {
+    const failed = Promise.withResolvers<never>()
+    this.#starting = failed
+    try {
+      const members = Array.from({ length: this.#options.count }, () => this.#spawn())
+      await Promise.race([this.#until(() => members.every(({ state }) => state === 'serving')), failed.promise])
+      if (this.#refusal !== null) throw new WorkerStartError(this.#refusal)
+    } finally {
+      this.#starting = null
+      failed.promise.catch(() => {})
+    }
+  }
+
+  #spawn(): Member {
+    const worker = cluster.fork()
+    const member: Member = { worker, state: 'starting', appliedVersion: 0, startedAtMs: Date.now() }
+    this.#members.add(member)
+    worker.on('message', (message: FromWorker) => this.#receive(member, message))
+    worker.on('exit', (code, signal) => this.#lose(member, code, signal))
+    worker.on('error', (error) => this.#options.log.error('worker failed', { pid: worker.process.pid, reason: error.message }))
+    this.#tell(member, { type: 'start', settings: this.#settings })
+    return member
+  }
+
+  #receive(member: Member, message: FromWorker): void {
+    switch (message.type) {
+      case 'ready':
+        member.state = 'ready'
+        if (this.#frame !== null) this.#tell(member, { type: 'frame', frame: this.#frame })
+        break
+      case 'listening':
+        member.state = 'serving'
+        this.#addresses = message.addresses
+        this.#respawnDelayMs = 100
+        break
+      case 'applied':
+        member.appliedVersion = message.version
+        if (message.version === this.#frame?.version) this.#refusal = null
+        break
+      case 'failed':
+        member.appliedVersion = message.version
+        this.#refusal = message.reason
+        break
+      case 'object':
+        this.#options.onObject(message)
+        break
+      case 'stats':
+        this.#collectStats(message.id, message.stats)
+        break
+      case 'fatal':
+        this.#fail(member, message.reason)
+        break
+    }
+    this.#wake()
+  }
+
+  #fail(member: Member, reason: string): void {
+    this.#options.log.error('worker cannot start', { pid: member.worker.process.pid, reason })
+    this.#starting?.reject(new WorkerStartError(reason))
+    member.worker.process.kill('SIGKILL')
+  }
+
+  #lose(member: Member, code: number | null, signal: string | null): void {
+    const expected = member.state === 'draining' || this.#ending
+    member.state = 'gone'
+    this.#members.delete(member)
+    this.#wake()
+    if (expected) return
+    this.#options.log.error('worker died', { pid: member.worker.process.pid, code, signal })
+    if (this.#starting !== null)
+      return this.#starting.reject(new WorkerStartError(`a worker ended while starting (code ${code ?? signal})`))
+    const delayMs = Date.now() - member.startedAtMs > 10_000 ? 0 : this.#respawnDelayMs
+    this.#respawnDelayMs = Math.min(this.#respawnDelayMs * 2, MAX_RESPAWN_DELAY_MS)
+    setTimeout(() => {
+      if (!this.#ending) this.#spawn()
+    }, delayMs)
+  }
+
+  /** Sends a frame to all workers; resolves when they serve it, or when patience ends. */
+  async publish(frame: Frame): Promise<void> {
+    this.#frame = frame
+    this.#refusal = null
+    for (const member of this.#members)
+      if (member.state !== 'starting' && member.state !== 'gone') this.#tell(member, { type: 'frame', frame })
+    const serving = [...this.#members].filter(({ state }) => state === 'serving')
+    await this.#until(
+      () => serving.every(({ state, appliedVersion }) => state === 'gone' || appliedVersion >= frame.version),
+      PUBLISH_PATIENCE_MS,
+    )
+  }
+
+  /** Drops all caches in all workers. */
+  purge(): void {
+    for (const member of this.#members) this.#tell(member, { type: 'purge' })
+  }
+
+  /** What each worker counts; those that do not answer in time are left out. */
+  stats(): Promise<readonly WorkerStats[]> {
+    const asked = [...this.#members].filter(({ state }) => state === 'serving')
+    const received: WorkerStats[] = []
+    if (asked.length === 0) return Promise.resolve(received)
+    const id = ++this.#lastStatsId
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => done(), STATS_PATIENCE_MS)
+      const done = (): void => {
+        clearTimeout(timer)
+        this.#stats.delete(id)
+        resolve(received)
+      }
+      this.#stats.set(id, { received, done, left: asked.length })
+      for (const member of asked) this.#tell(member, { type: 'stats', id })
+    })
+  }
+
+  #collectStats(id: number, stats: WorkerStats): void {
+    const waiting = this.#stats.get(id)
+    if (waiting === undefined) return
+    waiting.received.push(stats)
+    if (--waiting.left === 0) waiting.done()
+  }
+
+  /** Ends all workers when what they have is answered. */
+  async drain(): Promise<void> {
+    this.#ending = true
+    for (const member of this.#members) this.#drainMember(member)
+    await this.#until(() => this.#members.size === 0)
+  }
+
+  /** Ends all workers at once. */
+  async stop(): Promise<void> {
+    this.#ending = true
+    for (const member of this.#members) this.#tell(member, { type: 'stop' })
+    await this.#until(() => this.#members.size === 0, 1_000)
+    await this.#killAll()
+  }
+
+  async #killAll(): Promise<void> {
+    for (const member of this.#members) {
+      member.state = 'draining'
+      member.worker.process.kill('SIGKILL')
+    }
+    await this.#until(() => this.#members.size === 0)
+  }
+
+  #drainMember(member: Member): void {
+    if (member.state === 'starting' || member.state === 'ready') member.worker.process.kill('SIGKILL')
+    member.state = 'draining'
+    this.#tell(member, { type: 'drain' })
+  }
+
+  #tell(member: Member, message: ToWorker): void {
+    if (member.worker.isConnected()) member.worker.send(message)
+  }
+
+  #wake(): void {
+    for (const check of [...this.#waiting]) check()
+  }
+
+  /** Resolves when `condition` holds, looked at after each message and exit; or when `patienceMs` is over. */
+  #until(condition: () => boolean, patienceMs?: number): Promise<void> {
+    if (condition()) return Promise.resolve()
+    return new Promise((resolve) => {
+      const finish = (): void => {
+        clearTimeout(timer)
+        this.#waiting.delete(check)
+        resolve()
+      }
+      const check = (): void => {
+        if (condition()) finish()
+      }
+      const timer = patienceMs === undefined ? undefined : setTimeout(finish, patienceMs)
+      this.#waiting.add(check)
+    })
+  }
+}
+
+/** Port 0 is resolved here, so that all workers, and those that replace them, share one port. */
+async function choosePorts(listeners: WorkerSettings['proxy_listen']): Promise<WorkerSettings['proxy_listen']> {
+  return Promise.all(
+    listeners.map(async (listener) => (listener.port === 0 ? { ...listener, port: await freePort(listener.ip) } : listener)),
+  )
+}
+
+function freePort(host: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen({ host, port: 0 }, () => {
+      const { port } = server.address() as AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+}

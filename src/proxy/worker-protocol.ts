@@ -1,0 +1,47 @@
+/**
+ * Messages between the primary and its workers. The primary owns the database and the Admin API; workers own the proxy listeners.
+ *
+ *   primary                                worker
+ *     │ start {settings, listeners}  ──────> │   opens nothing before its first snapshot is there
+ *     │ frame {version, entities}    ──────> │   builds a snapshot aside, swaps
+ *     │ <────────────────── applied {version}│   or failed {version, reason}: the old snapshot serves on
+ *     │ <────────────── listening {addresses}│   once, after the first snapshot
+ *     │ <───────── object {plugin, kind, …}  │   to keep in the database and send to all
+ *     │ stats?  ───────────────────────────> │
+ *     │ <────────────────────────────── stats│
+ *     │ purge, drain, stop ────────────────> │
+ */
+import type { Frame } from './snapshot.ts'
+import type { WorkerSettings } from './worker-settings.ts'
+
+export type ToWorker =
+  | { readonly type: 'start'; readonly settings: WorkerSettings }
+  | { readonly type: 'frame'; readonly frame: Frame }
+  | { readonly type: 'purge' }
+  | { readonly type: 'stats'; readonly id: number }
+  | { readonly type: 'drain' }
+  | { readonly type: 'stop' }
+
+export type FromWorker =
+  | { readonly type: 'ready' }
+  | { readonly type: 'listening'; readonly addresses: readonly string[] }
+  | { readonly type: 'applied'; readonly version: number }
+  | { readonly type: 'failed'; readonly version: number; readonly reason: string }
+  | {
+      readonly type: 'object'
+      readonly plugin: string
+      readonly kind: string
+      readonly key: string
+      readonly value: Readonly<Record<string, unknown>>
+    }
+  | { readonly type: 'stats'; readonly id: number; readonly stats: WorkerStats }
+  /** A listener could not be opened: the gateway cannot start. */
+  | { readonly type: 'fatal'; readonly reason: string }
+
+export interface WorkerStats {
+  readonly pid: number
+  readonly heapBytes: number
+  readonly accepted: number
+  readonly active: number
+  readonly requests: number
+}

@@ -1,0 +1,48 @@
+import type { Settings } from '../config/settings.ts'
+
+/** The settings that workers read. None is a secret: they travel in a message. */
+const NAMES = [
+  'log_level',
+  'proxy_access_log',
+  'proxy_error_log',
+  'proxy_listen',
+  'port_maps',
+  'headers',
+  'headers_upstream',
+  'trusted_ips',
+  'real_ip_header',
+  'real_ip_recursive',
+  'trusted_identity_headers',
+  'error_default_type',
+  'client_max_body_size',
+  'large_client_header_buffers',
+  'client_header_timeout',
+  'client_body_timeout',
+  'send_timeout',
+  'keepalive_timeout',
+  'keepalive_requests',
+  'lingering_timeout',
+  'upstream_keepalive_pool_size',
+  'upstream_keepalive_max_requests',
+  'upstream_keepalive_idle_timeout',
+  'nginx_proxy_proxy_ssl_verify',
+  'lua_ssl_trusted_certificate',
+  'dns_hostsfile',
+  'dns_valid_ttl',
+  'dns_stale_ttl',
+  'dns_error_ttl',
+  'route_match_calculation',
+  'strict_paths',
+  'plugins_dir',
+  'introspection_cache_max_entries',
+  'introspection_cache_negative_max_entries',
+  'introspection_cache_max_bytes',
+  'introspection_cache_ttl_without_exp',
+] as const
+
+export type WorkerSettings = Pick<Settings, (typeof NAMES)[number]>
+
+/** What of the settings goes to workers. */
+export function workerSettings(settings: Settings): WorkerSettings {
+  return Object.fromEntries(NAMES.map((name) => [name, settings[name]])) as WorkerSettings
+}

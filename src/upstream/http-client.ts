@@ -1,0 +1,151 @@
+/**
+ * Small requests to authorization servers: bounded in time and size, never redirected, answers freed of gzip. Connections are pooled per server and kept alive.
+ */
+import { gunzipSync, inflateSync } from 'node:zlib'
+import { Agent } from 'undici'
+import type { HttpClient, HttpResponse } from '../oauth/http.ts'
+import { GatewayError } from '../util/errors.ts'
+import type { Resolver } from './resolver.ts'
+
+export interface HttpClientFactoryOptions {
+  readonly resolver: Resolver
+  /** PEM texts of trusted authorities; undefined for the system's. */
+  readonly trustedCertificates?: readonly string[] | undefined
+  readonly userAgent: string
+}
+
+/** What one caller asks of its client. Units: milliseconds, bytes. */
+export interface HttpClientSettings {
+  /** For connect (with TLS), for sending and for each read; the whole exchange may take three times as long. */
+  readonly timeoutMs: number
+  /** Time that an idle connection is kept; 0 closes it after use. */
+  readonly keepaliveMs: number
+  readonly verifyTls: boolean
+  readonly maxResponseBytes?: number
+}
+
+const DEFAULT_MAX_RESPONSE_BYTES = 1_048_576
+
+/** An authorization server gave no answer: no connection, a time-out, an answer too large. */
+export class ServerUnreachableError extends GatewayError {
+  readonly code = 'GW_SERVER_UNREACHABLE'
+  readonly source = 'idp'
+  readonly status = 503
+}
+
+export interface HttpClientFactory {
+  create(settings: HttpClientSettings): HttpClient
+  close(): Promise<void>
+}
+
+export function createHttpClientFactory(options: HttpClientFactoryOptions): HttpClientFactory {
+  const agents = new Map<string, Agent>()
+  const agentOf = (settings: HttpClientSettings): Agent => {
+    const key = `${settings.timeoutMs}|${settings.keepaliveMs}|${settings.verifyTls}`
+    const known = agents.get(key)
+    if (known !== undefined) return known
+    const agent = createAgent(settings, options)
+    agents.set(key, agent)
+    return agent
+  }
+  return {
+    create: (settings) => (request) => send(agentOf(settings), settings, options.userAgent, request),
+    async close() {
+      await Promise.all([...agents.values()].map((agent) => agent.destroy()))
+      agents.clear()
+    },
+  }
+}
+
+function createAgent(settings: HttpClientSettings, options: HttpClientFactoryOptions): Agent {
+  return new Agent({
+    pipelining: settings.keepaliveMs === 0 ? 0 : 1,
+    keepAliveTimeout: Math.max(settings.keepaliveMs, 1),
+    keepAliveMaxTimeout: Math.max(settings.keepaliveMs, 1),
+    headersTimeout: settings.timeoutMs,
+    bodyTimeout: settings.timeoutMs,
+    allowH2: false,
+    connect: {
+      timeout: settings.timeoutMs,
+      lookup: options.resolver.lookup,
+      rejectUnauthorized: settings.verifyTls,
+      ...(options.trustedCertificates === undefined ? {} : { ca: [...options.trustedCertificates] }),
+    },
+  })
+}
+
+async function send(
+  agent: Agent,
+  settings: HttpClientSettings,
+  userAgent: string,
+  request: Parameters<HttpClient>[0],
+): Promise<HttpResponse> {
+  const url = new URL(request.url)
+  const headers = request.headers.flat()
+  if (!request.headers.some(([name]) => name.toLowerCase() === 'user-agent')) headers.push('User-Agent', userAgent)
+  if (!request.headers.some(([name]) => name.toLowerCase() === 'accept-encoding')) headers.push('Accept-Encoding', 'gzip')
+  const signal = AbortSignal.timeout(settings.timeoutMs * 3)
+  const attempt = () =>
+    agent.request({
+      origin: url.origin,
+      path: `${url.pathname}${url.search}`,
+      method: request.method,
+      headers,
+      body: request.body ?? null,
+      signal,
+    })
+  try {
+    const response = await attempt().catch((error: unknown) => {
+      // A kept connection that the server closed at the same moment: asked once more. Both kinds of request may be repeated (RFC 9112 section 9.3.1).
+      if (isStaleConnection(error)) return attempt()
+      throw error
+    })
+    const body = await readBody(response.body, settings.maxResponseBytes ?? DEFAULT_MAX_RESPONSE_BYTES)
+    const get = (lowerName: string): string | null => {
+      const value = response.headers[lowerName]
+      return value === undefined ? null : Array.isArray(value) ? value.join(', ') : value
+    }
+    return { status: response.statusCode, headers: { get }, body: decode(body, get('content-encoding'), settings.maxResponseBytes) }
+  } catch (error) {
+    throw new ServerUnreachableError(describe(error), { cause: error })
+  }
+}
+
+function isStaleConnection(error: unknown): boolean {
+  const { code, socket } = error as { code?: string; socket?: { bytesRead?: number } }
+  return (code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE') && socket?.bytesRead !== 0
+}
+
+async function readBody(body: AsyncIterable<Buffer> & { destroy?: () => void }, limit: number): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of body) {
+    size += chunk.length
+    if (size > limit) throw new Error(`the answer is larger than ${limit} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks, size)
+}
+
+function decode(body: Buffer, encoding: string | null, limit = DEFAULT_MAX_RESPONSE_BYTES): Buffer {
+  switch (encoding?.trim().toLowerCase() ?? 'identity') {
+    case 'gzip':
+    case 'x-gzip':
+      return gunzipSync(body, { maxOutputLength: limit })
+    case 'deflate':
+      return inflateSync(body, { maxOutputLength: limit })
+    case 'identity':
+    case '':
+      return body
+    default:
+      throw new Error('the answer has a content encoding that was not asked for')
+  }
+}
+
+/** A reason for the log that holds no part of the request. */
+function describe(error: unknown): string {
+  const { code, name, message } = error as { code?: string; name?: string; message?: string }
+  if (name === 'TimeoutError' || code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') return 'timed out'
+  if (code === 'UND_ERR_CONNECT_TIMEOUT') return 'connect timed out'
+  return code === undefined ? (message ?? 'failed') : code
+}
