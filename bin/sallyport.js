@@ -6,9 +6,9 @@ if (major < 24) {
   process.stderr.write(`Sallyport needs Node.js 24 or newer, and this is Node.js ${process.versions.node}.\n`)
   process.exitCode = 1
 } else {
-  // The package holds the compiled program, a checkout its sources.
+  // A checkout holds the sources, and they win over a stale build; the package holds the compiled program.
   import('node:fs')
-    .then((fs) => import(fs.existsSync(new URL('../dist/cli/main.js', import.meta.url)) ? '../dist/cli/main.js' : '../src/cli/main.ts'))
+    .then((fs) => import(fs.existsSync(new URL('../src/cli/main.ts', import.meta.url)) ? '../src/cli/main.ts' : '../dist/cli/main.js'))
     .catch((error) => {
       process.stderr.write(`${error instanceof Error ? error.stack : error}\n`)
       process.exitCode = 1
