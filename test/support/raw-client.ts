@@ -1,0 +1,215 @@
+import { EventEmitter, once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { parseResponse, type RawResponse } from './raw-message.ts'
+
+export { headerOf, headersOf, MalformedMessageError, parseResponse, type RawResponse } from './raw-message.ts'
+
+export type RawOptions = {
+  /** Default 127.0.0.1. */
+  host?: string
+  /** For each wait, default 10 000. */
+  timeoutMs?: number
+}
+
+/** The other side did not do what was waited for; `received` is what it sent and nobody read. */
+export class RawClientError extends Error {
+  override readonly name = 'RawClientError'
+  readonly received: Buffer
+  constructor(message: string, received: Buffer) {
+    super(`${message}; received ${JSON.stringify(received.toString('latin1').slice(0, 2000))}`)
+    this.received = received
+  }
+}
+
+/** A TCP connection on which a test decides every byte. It is never opened again by itself. */
+export class RawConnection implements AsyncDisposable {
+  readonly #socket: Socket
+  readonly #timeoutMs: number
+  readonly #events = new EventEmitter<{ changed: [] }>().setMaxListeners(0)
+  #unread: Buffer = Buffer.alloc(0)
+  #ended = false
+  /** Resolves when the connection is closed, by whichever side. */
+  readonly closed: Promise<void>
+  /** For instance `ECONNRESET`, when the connection ended with an error. */
+  errorCode: string | undefined
+
+  private constructor(socket: Socket, timeoutMs: number) {
+    this.#socket = socket
+    this.#timeoutMs = timeoutMs
+    const changed = () => void this.#events.emit('changed')
+    socket.on('data', (chunk: Buffer) => {
+      this.#unread = Buffer.concat([this.#unread, chunk])
+      changed()
+    })
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      this.errorCode = error.code ?? error.message
+    })
+    socket.on('end', () => {
+      this.#ended = true
+      changed()
+    })
+    this.closed = new Promise((resolve) => {
+      socket.once('close', () => {
+        this.#ended = true
+        changed()
+        resolve()
+      })
+    })
+  }
+
+  /** @throws the socket's error when the connection is refused */
+  static async open(port: number, { host = '127.0.0.1', timeoutMs = 10_000 }: RawOptions = {}): Promise<RawConnection> {
+    const socket = connect({ port, host, noDelay: true })
+    await once(socket, 'connect')
+    return new RawConnection(socket, timeoutMs)
+  }
+
+  /** What has come and was not read. */
+  get unread(): Buffer {
+    return this.#unread
+  }
+
+  /** True once the other side has closed its direction or the connection is gone. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  /** Sends bytes; a string is taken as Latin-1. */
+  send(bytes: string | Uint8Array): void {
+    if (typeof bytes === 'string') this.#socket.write(bytes, 'latin1')
+    else this.#socket.write(bytes)
+  }
+
+  /** Closes our direction. */
+  end(): void {
+    this.#socket.end()
+  }
+
+  /** Closes at once. */
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  /** Closes with a TCP reset. */
+  reset(): void {
+    this.#socket.resetAndDestroy()
+  }
+
+  /** Stops reading, so that the other side meets a full window; `resume` goes on. */
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+
+  /**
+   * The next response, interim ones (1xx) included.
+   *
+   * @param method of the request it answers; matters for HEAD
+   * @throws {RawClientError} closed before it was complete, or not complete in time
+   * @throws {MalformedMessageError}
+   */
+  async readResponse({ method = 'GET', timeoutMs = this.#timeoutMs } = {}): Promise<RawResponse> {
+    const parsed = await this.#wait('a response', timeoutMs, () => parseResponse(this.#unread, { method, ended: this.#ended }))
+    this.#unread = parsed.rest
+    return parsed.response
+  }
+
+  /** The next response that is not an interim one. */
+  async readFinalResponse(options: { method?: string; timeoutMs?: number } = {}): Promise<RawResponse> {
+    for (;;) {
+      const response = await this.readResponse(options)
+      if (response.status >= 200 || response.status === 101) return response
+    }
+  }
+
+  /** Everything up to and including `marker`, or that many bytes. */
+  async readUntil(marker: string | number, { timeoutMs = this.#timeoutMs } = {}): Promise<Buffer> {
+    const end = await this.#wait(JSON.stringify(marker), timeoutMs, () => {
+      if (typeof marker === 'number') return this.#unread.length >= marker ? marker : undefined
+      const start = this.#unread.indexOf(marker, 0, 'latin1')
+      return start === -1 ? undefined : start + marker.length
+    })
+    const bytes = this.#unread.subarray(0, end)
+    this.#unread = this.#unread.subarray(end)
+    return bytes
+  }
+
+  /**
+   * Everything until the other side closes.
+   *
+   * @throws {RawClientError} still open after `timeoutMs`
+   */
+  async readUntilClose({ timeoutMs = this.#timeoutMs } = {}): Promise<Buffer> {
+    await this.#wait('the end of the connection', timeoutMs, () => (this.#ended ? true : undefined))
+    const bytes = this.#unread
+    this.#unread = Buffer.alloc(0)
+    return bytes
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.destroy()
+    await this.closed
+  }
+
+  async #wait<Value>(what: string, timeoutMs: number, find: () => Value | undefined): Promise<Value> {
+    const signal = AbortSignal.timeout(timeoutMs)
+    for (;;) {
+      const found = find()
+      if (found !== undefined) return found
+      if (this.#ended) {
+        const how = this.errorCode === undefined ? 'closed' : `failed (${this.errorCode})`
+        throw new RawClientError(`the connection ${how} before ${what} was complete`, this.#unread)
+      }
+      await once(this.#events, 'changed', { signal }).catch(() => {
+        throw new RawClientError(`no ${what} within ${timeoutMs} ms`, this.#unread)
+      })
+    }
+  }
+}
+
+/**
+ * Sends bytes on a new connection and returns the bytes that come back: until the other side closes (`untilClose`), else until the
+ * first final response is complete; fewer when the other side closes before.
+ *
+ * @throws {RawClientError} nothing of the kind within `timeoutMs`
+ */
+export async function sendRaw(
+  port: number,
+  bytes: string | Uint8Array,
+  options: RawOptions & { untilClose?: boolean } = {},
+): Promise<Buffer> {
+  await using connection = await RawConnection.open(port, options)
+  connection.send(bytes)
+  if (options.untilClose === true) return await connection.readUntilClose()
+  const received: Buffer[] = []
+  try {
+    for (;;) {
+      const response = await connection.readResponse()
+      received.push(response.raw)
+      if (response.status >= 200) return Buffer.concat(received)
+    }
+  } catch (error) {
+    if (!(error instanceof RawClientError) || !connection.ended) throw error
+    return Buffer.concat([...received, error.received])
+  }
+}
+
+/**
+ * Sends a head (its lines, without line ends) and a body exactly as given on a new connection, and reads the final response.
+ *
+ * @throws {RawClientError} | {MalformedMessageError}
+ */
+export async function exchange(
+  port: number,
+  headLines: string[],
+  body: string | Uint8Array = '',
+  options: RawOptions = {},
+): Promise<RawResponse> {
+  await using connection = await RawConnection.open(port, options)
+  const head = Buffer.from(`${headLines.join('\r\n')}\r\n\r\n`, 'latin1')
+  connection.send(Buffer.concat([head, typeof body === 'string' ? Buffer.from(body, 'latin1') : body]))
+  return await connection.readFinalResponse({ method: headLines[0]?.split(' ')[0] ?? 'GET' })
+}
