@@ -19,8 +19,8 @@
  */
 
 import { createHash } from 'node:crypto'
-import { toByteString } from './path.ts'
-import { isRegexPath } from './route-regex.ts'
+import { isRegexPath } from '../http/route-regex.ts'
+import { toByteString } from '../util/bytes.ts'
 import type { RouteEntity } from './router.ts'
 
 /** Value of the setting `route_match_calculation`. */

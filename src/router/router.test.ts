@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { normalizePath } from './path.ts'
+import { normalizePath } from '../http/path.ts'
+import { literalPrefix, regexPathViolation } from '../http/route-regex.ts'
 import { type Calculation, differentlyOrdered, priorityOf, rankGroups, splitRoute } from './priority.ts'
-import { literalPrefix, regexPathViolation } from './route-regex.ts'
 import { InvalidRouteError, type RoutableRequest, type RouteEntity } from './router.ts'
 import { createTraditionalRouter } from './traditional.ts'
 
@@ -530,8 +530,8 @@ describe('hostile and broken input', () => {
           error instanceof InvalidRouteError && error.code === 'GW_INVALID_ROUTE' && error.routeId === broken.id && error.field === field,
       )
     }
-    assert.equal(regexPathViolation('~/a/\\d+'), null)
-    assert.match(regexPathViolation('~/(') ?? '', /^invalid regex: '\/\(' \(.+\)$/)
+    assert.equal(regexPathViolation('~/a/\\d+'), undefined)
+    assert.match(regexPathViolation('~/(') ?? '', /^invalid regex: '\/\(' \(PCRE returned: .+\)$/)
   })
 
   test('expressions that explode in a backtracking engine end at once', () => {
@@ -561,7 +561,7 @@ describe('hostile and broken input', () => {
 
   test('an expression whose repetitions would blow up its program is refused', () => {
     for (const path of ['~/((a{100}){100}){100}', '~/(((a{10}){10}){10}){10}', '~/a{5000}'])
-      assert.notEqual(regexPathViolation(path), null, path)
+      assert.notEqual(regexPathViolation(path), undefined, path)
   })
 
   test('odd hosts match no host route and break nothing', () => {

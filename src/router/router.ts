@@ -5,7 +5,10 @@
  * noticed, and its time is bounded by the number of routes and linear in the length of the request's path and headers.
  */
 
+import type { Captures } from '../http/route-regex.ts'
 import { GatewayError } from '../util/errors.ts'
+
+export type { Captures } from '../http/route-regex.ts'
 
 /** A route as the Admin API shows it; only these members are read. Routes of disabled services are left out by the caller. */
 export interface RouteEntity {
@@ -40,14 +43,6 @@ export interface RoutableRequest {
   readonly sni: string | null
   /** Values of all header lines of that name, in order; empty when there is none. */
   header(lowerName: string): readonly string[]
-}
-
-/** What the groups of a route's regular expression matched, as byte strings. */
-export interface Captures {
-  /** Index 0 is the whole match, then one entry per group by its number; undefined where a group took no part. */
-  readonly positional: readonly (string | undefined)[]
-  /** Groups with a name that took part. Has no prototype. */
-  readonly named: Readonly<Record<string, string>>
 }
 
 /** The winning route and how its path matched. */

@@ -20,12 +20,13 @@
  */
 
 import type { Matcher } from 're2js'
+import { isAscii, isValidUtf8 } from '../http/path.ts'
+import { HeaderRegex, matchedText, PathRegex } from '../http/route-regex.ts'
+import { fromByteString, toByteString } from '../util/bytes.ts'
 import { errorText } from '../util/errors.ts'
 import { comparableName, hostName, hostPattern, hostPort, type NamePattern, nameMatches, sniPattern } from './host.ts'
-import { fromByteString, isAscii, isValidUtf8, toByteString } from './path.ts'
 import { PrefixTree } from './prefix-tree.ts'
 import { type Calculation, type PathGroup, rankGroups } from './priority.ts'
-import { HeaderRegex, matchedText, PathRegex } from './route-regex.ts'
 import { InvalidRouteError, type RoutableRequest, type RouteEntity, type RouteMatch, type Router } from './router.ts'
 
 /** Candidates by rank. */

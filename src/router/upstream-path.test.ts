@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { escapePath, normalizePath } from './path.ts'
+import { escapePath, normalizePath } from '../http/path.ts'
 import type { RoutableRequest, RouteEntity } from './router.ts'
 import { createTraditionalRouter } from './traditional.ts'
 import { upstreamPathV0, upstreamPathV1 } from './upstream-path.ts'

@@ -144,7 +144,8 @@ function scalar<T>(kind: FieldKind) {
   return <const O extends Options<T>>(options: O = {} as O): Field<Nullable<O, Choice<O, T>>> => ({ kind, options: options })
 }
 
-interface ElementsOption<E extends Field> {
+/** The element type of a list. */
+export interface ElementsOption<E extends Field> {
   readonly elements: E
 }
 type ListOptions<E extends Field> = Options<readonly NonNullable<TypeOf<E>>[]> & ElementsOption<E>
@@ -158,12 +159,14 @@ function list(kind: 'array' | 'set') {
   }
 }
 
-interface MapOption<K extends Field, V extends Field> {
+/** Key and value types of a map. */
+export interface MapOption<K extends Field, V extends Field> {
   readonly keys: K
   readonly values: V
 }
 
-interface RecordOption<F extends Fields> {
+/** What a record is made of. */
+export interface RecordOption<F extends Fields> {
   readonly fields: F
   readonly shorthands?: Shorthands
   readonly checks?: readonly Check[]

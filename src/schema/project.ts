@@ -146,6 +146,9 @@ export function mapEncrypted(fields: Fields, record: Json, map: (value: string) 
 function mapEncryptedField(field: Field, value: unknown, map: (value: string) => string): unknown {
   if (field.options.encrypted === true) return mapStrings(value, map)
   if (field.kind === 'record' && field.fields !== undefined && isObject(value)) return mapEncrypted(field.fields, value, map)
+  if (field.kind === 'map' && field.values !== undefined && isObject(value)) {
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, mapEncryptedField(field.values as Field, item, map)]))
+  }
   if (field.elements !== undefined && Array.isArray(value))
     return value.map((item) => mapEncryptedField(field.elements as Field, item, map))
   return value

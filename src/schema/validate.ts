@@ -272,7 +272,9 @@ function checkImplicitlyRequired(field: Field | undefined, value: unknown): Viol
 }
 
 function checkRecord(field: Field, record: JsonObject): Violation | undefined {
-  const violations: Violations = checkFields(field.fields ?? {}, record) ?? {}
+  // An abstract record: only a subschema can judge it.
+  if (field.fields === undefined) return undefined
+  const violations: Violations = checkFields(field.fields, record) ?? {}
   runChecks(field.checks ?? [], record, violations, record, 'insert')
   return Object.keys(violations).length === 0 ? undefined : violations
 }

@@ -5,9 +5,17 @@
  */
 
 import { type Matcher, RE2JS } from 're2js'
+import { fromByteString, toByteString } from '../util/bytes.ts'
 import { errorText } from '../util/errors.ts'
-import { fromByteString, isAscii, isValidUtf8, toByteString } from './path.ts'
-import type { Captures } from './router.ts'
+import { isAscii, isValidUtf8 } from './path.ts'
+
+/** What the groups of a route's regular expression matched, as byte strings. */
+export interface Captures {
+  /** Index 0 is the whole match, then one entry per group by its number; undefined where a group took no part. */
+  readonly positional: readonly (string | undefined)[]
+  /** Groups with a name that took part. Has no prototype. */
+  readonly named: Readonly<Record<string, string>>
+}
 
 /** A path of a route that is a regular expression is written `~` + expression. */
 export function isRegexPath(path: string): boolean {
@@ -15,21 +23,26 @@ export function isRegexPath(path: string): boolean {
 }
 
 /**
- * Why the expression of a route's path cannot be used, or null. For the check of the entity, before it reaches a router.
+ * Why the expression of a route's path cannot be used, or undefined; Kong's text, which names the engine it once had. For the check of the entity, before it
+ * reaches a router.
  *
  * @param path with its leading `~`
  */
-export function regexPathViolation(path: string): string | null {
-  const reason = compileViolation(`^${path.slice(1)}`)
-  return reason === null ? null : `invalid regex: '${path.slice(1)}' (${reason})`
+export function regexPathViolation(path: string): string | undefined {
+  return compileViolation(path.slice(1))
 }
 
-function compileViolation(pattern: string): string | null {
+/** The same for a value of a route's `headers`; values without a leading `~*` are plain text. */
+export function headerValueViolation(value: string): string | undefined {
+  return value.startsWith('~*') ? compileViolation(value.slice(2)) : undefined
+}
+
+function compileViolation(expression: string): string | undefined {
   try {
-    RE2JS.compile(pattern)
-    return null
+    RE2JS.compile(expression)
+    return undefined
   } catch (error) {
-    return errorText(error)
+    return `invalid regex: '${expression}' (PCRE returned: ${errorText(error).replace(/^error parsing regexp: /, '')})`
   }
 }
 

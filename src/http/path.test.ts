@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { fromByteString, toByteString } from '../util/bytes.ts'
 import {
   climbsAboveRoot,
   escapePath,
-  fromByteString,
   hasHiddenDotSegment,
   hasMalformedEscape,
   isNormalized,
@@ -13,7 +13,6 @@ import {
   pathViolation,
   plainPathViolation,
   splitTarget,
-  toByteString,
 } from './path.ts'
 
 const bytes = (text: string) => Buffer.from(text, 'utf8').toString('latin1')

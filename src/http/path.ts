@@ -2,7 +2,7 @@
  * The request path: what routes are matched against, and what leaves for the upstream.
  *
  * Two kinds of string meet here. A *byte string* holds one byte per UTF-16 unit (latin1), as paths come off the wire; everything a request
- * brings is one. *Text* is what an operator wrote in a route. `toByteString` and `fromByteString` are the only bridges.
+ * brings is one. *Text* is what an operator wrote in a route. `toByteString` and `fromByteString` of util/bytes.ts are the only bridges.
  *
  * ```
  * wire /a%2fb/%41/../caf%C3%A9?q=%20
@@ -14,6 +14,7 @@
  */
 
 import { isUtf8 } from 'node:buffer'
+import { fromByteString, toByteString } from '../util/bytes.ts'
 
 /** RFC 3986 section 2.2 plus `%`: decoding one of these would change what the path means, so they stay encoded. */
 const RESERVED = "!*'();:@&=+$,/?%#[]"
@@ -160,14 +161,9 @@ export function isValidUtf8(bytes: string): boolean {
   return isAscii(bytes) || isUtf8(Buffer.from(bytes, 'latin1'))
 }
 
-/** Text → byte string of its UTF-8 form. */
-export function toByteString(text: string): string {
-  return isAscii(text) ? text : Buffer.from(text, 'utf8').toString('latin1')
-}
-
-/** Byte string → text. Bytes that are not UTF-8 become U+FFFD: ask `isValidUtf8` first. */
-export function fromByteString(bytes: string): string {
-  return isAscii(bytes) ? bytes : Buffer.from(bytes, 'latin1').toString('utf8')
+/** Normal form of a path given and returned as text. Bytes that are not UTF-8 after decoding become U+FFFD. */
+export function normalFormOf(path: string): string {
+  return fromByteString(normalizePath(toByteString(path)))
 }
 
 /** Whether a plain path of a route (text, no `~`) is already in the form it is compared in. */
@@ -179,5 +175,5 @@ export function isNormalized(path: string): boolean {
 /** Kong's message for a plain path of a route that could never match because it is not normalised, or null. Paths that begin with `~` are not for here. */
 export function plainPathViolation(path: string): string | null {
   if (isNormalized(path)) return null
-  return `non-normalized path, consider use '${fromByteString(normalizePath(toByteString(path)))}' instead`
+  return `non-normalized path, consider use '${normalFormOf(path)}' instead`
 }
