@@ -36,8 +36,11 @@ export interface GatewayAddresses {
 /** A running gateway. */
 export interface Gateway {
   readonly addresses: GatewayAddresses
-  /** Reads a declarative file again and replaces the workers; rejects, and leaves all as it was, when the file is bad. */
-  reload(): Promise<void>
+  /**
+   * Reads a declarative file again and replaces the workers by ones with `settings`, without a pause in service; rejects, and leaves all as it was, when
+   * the file is bad or new workers cannot start. Settings that are not the workers' stay as they were (`RELOADED` in proxy/worker-settings.ts).
+   */
+  reload(settings: Settings): Promise<void>
   /** Ends at once. */
   stop(): Promise<void>
   /** Ends when the requests under way are answered. */
@@ -101,7 +104,7 @@ class RunningGateway implements Gateway {
     this.#database = database
     const pool = new WorkerPool({
       settings: workerSettings(settings),
-      count: settings.nginx_worker_processes === 'auto' ? availableParallelism() : settings.nginx_worker_processes,
+      count: workerCount(settings),
       log: this.#log,
       onObject: ({ plugin, kind, key, value }) => {
         database.objects.put(plugin, kind, key, value).catch((error: unknown) => {
@@ -195,23 +198,24 @@ class RunningGateway implements Gateway {
       })
     }
     const database = await createDatabase({ kind: 'off', persistFile: join(settings.prefix, 'declarative.json'), plugins })
-    await this.#loadDeclarative(database)
+    await this.#loadDeclarative(database, settings)
     return database
   }
 
   /** A configured file or text wins over what was loaded last. @throws {DeclarativeError} */
-  async #loadDeclarative(database: Database): Promise<void> {
-    const { declarative_config: file, declarative_config_string: text } = this.#settings
+  async #loadDeclarative(database: Database, settings: Settings): Promise<void> {
+    const { declarative_config: file, declarative_config_string: text } = settings
     const loaded =
       file !== null ? await loadDeclarativeFile(file, database) : text !== null ? loadDeclarativeText(text.reveal(), database) : null
     if (loaded !== null) await database.replace(loaded.tree, loaded.hash)
   }
 
-  async reload(): Promise<void> {
+  async reload(settings: Settings): Promise<void> {
     const { database, pool, configuration } = this.#parts()
-    if (database.kind === 'off') await this.#loadDeclarative(database)
+    if (database.kind === 'off') await this.#loadDeclarative(database, settings)
     await configuration.settled()
-    await pool.replace()
+    await pool.replace(workerSettings(settings), workerCount(settings))
+    this.#addresses = { ...this.#addresses, proxy: pool.addresses }
     this.#log.notice('gateway reloaded')
   }
 
@@ -271,6 +275,10 @@ function readFigures(stats: readonly WorkerStats[]): StatusFigures {
     },
     workers: stats.map(({ pid, heapBytes }) => ({ pid, heapBytes })),
   }
+}
+
+function workerCount({ nginx_worker_processes: count }: Settings): number {
+  return count === 'auto' ? availableParallelism() : count
 }
 
 /** The node's UUID, made at the first start. */

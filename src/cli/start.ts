@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { type LoadedSettings, loadSettings, type SettingsSources } from '../config/load.ts'
 import { Secret } from '../config/secret.ts'
 import { isSettingName, SETTINGS, type SettingName, type Settings } from '../config/settings.ts'
+import { RELOADED } from '../proxy/worker-settings.ts'
 import { errorText } from '../util/errors.ts'
 import { COMMON_USAGE, CONF, CONF_USAGE, type Command, CommandError, type Invocation, PREFIX, PREFIX_USAGE } from './command.ts'
 import { startDaemon, tellStarter } from './daemon.ts'
@@ -75,15 +76,24 @@ async function serve(invocation: Invocation, loaded: LoadedSettings, onReady: ()
   const { settings } = loaded
   const { terminal } = invocation
   const sources: SettingsSources = { ...sourcesOf(invocation), file: loaded.file }
+  let next = settings
   await runForeground({
     prefix: settings.prefix,
     start: async () => {
-      const gateway = await import('../gateway.ts')
-      return await gateway.startGateway(settings)
+      const { startGateway } = await import('../gateway.ts')
+      const gateway = await startGateway(settings)
+      return {
+        addresses: gateway.addresses,
+        closed: gateway.closed,
+        reload: () => gateway.reload(next),
+        stop: () => gateway.stop(),
+        drain: () => gateway.drain(),
+      }
     },
-    beforeReload: (file) => ({
-      needRestart: changedSettings(settings, loadSettings({ ...sources, file: file ?? sources.file }).settings),
-    }),
+    beforeReload: (file) => {
+      next = loadSettings({ ...sources, file: file ?? sources.file }).settings
+      return { needRestart: changedSettings(settings, next).filter((name) => !RELOADED.has(name)) }
+    },
     onReady,
     complain: (line) => terminal.err(`Error: ${line}`),
     force: () => process.exit(FORCED),

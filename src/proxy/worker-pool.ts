@@ -10,6 +10,7 @@ import cluster from 'node:cluster'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { extname, join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import type { Log } from '../telemetry/log.ts'
 import { GatewayError } from '../util/errors.ts'
 import type { Frame, FrameObject } from './snapshot.ts'
@@ -46,6 +47,9 @@ interface Member {
 export class WorkerPool {
   readonly #options: WorkerPoolOptions
   #settings: WorkerSettings
+  #count: number
+  /** Listeners as configured, before ports were chosen. */
+  #asked: WorkerSettings['proxy_listen']
   #members = new Set<Member>()
   #frame: Frame | null = null
   #addresses: readonly string[] = []
@@ -61,6 +65,8 @@ export class WorkerPool {
   constructor(options: WorkerPoolOptions) {
     this.#options = options
     this.#settings = options.settings
+    this.#count = options.count
+    this.#asked = options.settings.proxy_listen
     cluster.setupPrimary({
       exec: join(import.meta.dirname, '..', `worker-main${extname(import.meta.filename)}`),
       serialization: 'advanced',
@@ -103,10 +109,25 @@ export class WorkerPool {
     }
   }
 
-  /** A new generation of workers takes over; the old one answers what it has and ends. */
-  async replace(): Promise<void> {
+  /**
+   * A new generation of workers takes over; the old one answers what it has and ends.
+   * @throws {WorkerStartError} the new ones cannot start; the old ones serve on
+   */
+  async replace(settings: WorkerSettings, count: number): Promise<void> {
     const old = [...this.#members].filter(({ state }) => state !== 'draining')
-    await this.#startGeneration()
+    const before = { settings: this.#settings, count: this.#count }
+    const sameListeners = isDeepStrictEqual(settings.proxy_listen, this.#asked)
+    this.#settings = sameListeners ? { ...settings, proxy_listen: this.#settings.proxy_listen } : settings
+    this.#count = count
+    try {
+      await this.#startGeneration()
+    } catch (error) {
+      this.#settings = before.settings
+      this.#count = before.count
+      for (const member of this.#members) if (!old.includes(member)) this.#kill(member)
+      throw error
+    }
+    this.#asked = settings.proxy_listen
     for (const member of old) this.#drainMember(member)
   }
 
@@ -114,7 +135,7 @@ export class WorkerPool {
     const failed = Promise.withResolvers<never>()
     this.#starting = failed
     try {
-      const members = Array.from({ length: this.#options.count }, () => this.#spawn())
+      const members = Array.from({ length: this.#count }, () => this.#spawn())
       await Promise.race([this.#until(() => members.every(({ state }) => state === 'serving')), failed.promise])
       if (this.#refusal !== null) throw new WorkerStartError(this.#refusal)
     } finally {
@@ -247,11 +268,13 @@ export class WorkerPool {
   }
 
   async #killAll(): Promise<void> {
-    for (const member of this.#members) {
-      member.state = 'draining'
-      member.worker.process.kill('SIGKILL')
-    }
+    for (const member of this.#members) this.#kill(member)
     await this.#until(() => this.#members.size === 0)
+  }
+
+  #kill(member: Member): void {
+    member.state = 'draining'
+    member.worker.process.kill('SIGKILL')
   }
 
   #drainMember(member: Member): void {

@@ -46,3 +46,11 @@ export type WorkerSettings = Pick<Settings, (typeof NAMES)[number]>
 export function workerSettings(settings: Settings): WorkerSettings {
   return Object.fromEntries(NAMES.map((name) => [name, settings[name]])) as WorkerSettings
 }
+
+/** Settings that a reload puts in force: those of the workers, and what says how many there are and what a declarative start loads. */
+export const RELOADED: ReadonlySet<string> = new Set([
+  ...NAMES,
+  'nginx_worker_processes',
+  'declarative_config',
+  'declarative_config_string',
+])
