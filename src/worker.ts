@@ -3,10 +3,12 @@ import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { isIPv6 } from 'node:net'
 import { rootCertificates } from 'node:tls'
+import { readEnvVault } from './config/vault-reference.ts'
 import { createAccessLog } from './observability/access-log.ts'
 import type { AnyPlugin } from './plugin/define.ts'
 import type { PluginKit } from './plugin/kit.ts'
 import { loadPlugins } from './plugin/loader.ts'
+import { REPLAY_BYTES } from './proxy/forward.ts'
 import { createTrust } from './proxy/forwarded.ts'
 import { handle } from './proxy/lifecycle.ts'
 import type { ProxyRuntime } from './proxy/runtime.ts'
@@ -78,6 +80,7 @@ class Worker {
       hostsFile: settings.dns_hostsfile,
       staleTtlMs: settings.dns_stale_ttl * 1000,
       errorTtlMs: settings.dns_error_ttl * 1000,
+      notFoundTtlMs: settings.dns_not_found_ttl * 1000,
       ...(settings.dns_valid_ttl === null ? {} : { validTtlMs: settings.dns_valid_ttl * 1000 }),
     })
     const trustedCertificates = readTrusted(settings.lua_ssl_trusted_certificate)
@@ -89,7 +92,11 @@ class Worker {
     })
     const clients = createHttpClientFactory({ resolver, trustedCertificates, userAgent: 'Sallyport' })
     const accessLog = openLineWriter(settings.proxy_access_log)
-    this.#instances = new PluginInstances(plugins, (plugin, pluginId) => this.#kit(plugin, pluginId, clients.create))
+    this.#instances = new PluginInstances(
+      plugins,
+      (plugin, pluginId) => this.#kit(plugin, pluginId, clients.create),
+      (reference) => this.#resolve(reference),
+    )
     const shown = readShownHeaders(settings.headers, settings.headers_upstream)
     this.#runtime = {
       snapshot: null,
@@ -105,6 +112,7 @@ class Worker {
       strictPaths: settings.strict_paths,
       verifyUpstreamTls: settings.nginx_proxy_proxy_ssl_verify,
       maxBodyBytes: settings.client_max_body_size,
+      replayBytes: Math.max(REPLAY_BYTES, settings.client_body_buffer_size),
       portMap: new Map(settings.port_maps.map((pair) => pair.split(':').map(Number)).map(([seen, own]) => [own as number, seen as number])),
     }
     this.#front = settings.proxy_listen.map(() => this.#createFront())
@@ -148,6 +156,17 @@ class Worker {
           this.#port.send({ type: 'object', plugin, kind, key, value })
         },
       },
+    }
+  }
+
+  /** Kong's rule: what cannot be resolved is a warning and the empty text, so that the plugin behaves as with an empty secret. */
+  #resolve(reference: string): string {
+    const { vault_env_prefix: prefix } = this.#settings
+    try {
+      return readEnvVault(reference, process.env, prefix === null ? {} : { prefix })
+    } catch (error) {
+      this.#log.warn('vault reference cannot be resolved', { reason: errorText(error) })
+      return ''
     }
   }
 

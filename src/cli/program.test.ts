@@ -113,11 +113,11 @@ test('check prints every error of a conf file on stderr and exits with 1', async
 
 test('start with settings that cannot be used exits with 1 and says why on stderr, in the background and in the foreground', async () => {
   for (const daemon of ['on', 'off']) {
-    const env = { KONG_ADMIN_LISTEN: '0.0.0.0:8001', KONG_LUA_MAX_URI_ARGS: 'many', SALLYPORT_NGINX_DAEMON: daemon }
+    const env = { KONG_ADMIN_LISTEN: '0.0.0.0:8001', KONG_KEEPALIVE_REQUESTS: 'many', SALLYPORT_NGINX_DAEMON: daemon }
     const ended = await run(['start', '-p', join(folder, 'never')], env)
     assert.equal(ended.code, 1)
     assert.equal(ended.stdout, '')
-    assert.match(ended.stderr, /^Error: lua_max_uri_args is not a number: 'many'\nadmin_listen: .*admin_token/)
+    assert.match(ended.stderr, /^Error: keepalive_requests is not a number: 'many'\nadmin_listen: .*admin_token/)
     assert.ok(ended.stderr.endsWith(ADVICE))
   }
   const missing = await run(['start', '-c', 'missing.conf'])

@@ -1,4 +1,4 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { X509Certificate } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { isLoopback, type Listener } from './listeners.ts'
 import { SETTINGS, type Settings } from './settings.ts'
@@ -18,7 +18,6 @@ export function checkSettings(settings: Settings): string[] {
     ...checkAvailability(settings),
     ...LISTENER_SETTINGS.flatMap((name) => checkListeners(name, settings[name])),
     ...checkAdminExposure(settings),
-    ...checkClientCertificate(settings),
     ...checkTrustedCertificates(settings),
     ...checkHostsFile(settings),
     ...(settings.node_id === null || UUID.test(settings.node_id) ? [] : ['node_id must be a valid UUID']),
@@ -61,18 +60,6 @@ function checkAdminExposure(settings: Settings): string[] {
     )
 }
 
-function checkClientCertificate(settings: Settings): string[] {
-  if (!settings.client_ssl) return []
-  const { client_ssl_cert: certificate, client_ssl_cert_key: key } = settings
-  if (certificate !== null && key === null) return ['client_ssl_cert_key must be specified']
-  if (certificate === null && key !== null) return ['client_ssl_cert must be specified']
-  if (certificate === null || key === null) return ['client_ssl_cert must be specified', 'client_ssl_cert_key must be specified']
-  return [
-    ...(loads(certificate, isCertificate) ? [] : [`client_ssl_cert: failed loading certificate from ${nameOf(certificate)}`]),
-    ...(loads(key.reveal(), isPrivateKey) ? [] : [`client_ssl_cert_key: failed loading key from ${nameOf(key.reveal())}`]),
-  ]
-}
-
 function checkTrustedCertificates(settings: Settings): string[] {
   return settings.lua_ssl_trusted_certificate
     .filter((source) => source !== 'system' && !loads(source, isCertificate))
@@ -96,10 +83,6 @@ function loads(source: string, accepts: (pem: string) => void): boolean {
 
 function isCertificate(pem: string): void {
   new X509Certificate(pem)
-}
-
-function isPrivateKey(pem: string): void {
-  createPrivateKey(pem)
 }
 
 function isPem(source: string): boolean {

@@ -208,16 +208,6 @@ const limits = {
     aliases: ['nginx_http_lingering_timeout', 'nginx_proxy_lingering_timeout'],
     description: 'Time that the rest of a refused body is read and thrown away.',
   }),
-  lua_max_req_headers: setting(kind.integer({ min: 1, max: 1000 }), {
-    default: '100',
-    description: 'Request headers that a plugin sees.',
-  }),
-  lua_max_resp_headers: setting(kind.integer({ min: 1, max: 1000 }), {
-    default: '100',
-    description: 'Response headers that a plugin sees.',
-  }),
-  lua_max_uri_args: setting(kind.integer({ min: 1, max: 1000 }), { default: '100', description: 'Query arguments that a plugin sees.' }),
-  lua_max_post_args: setting(kind.integer({ min: 1, max: 1000 }), { default: '100', description: 'Form arguments that a plugin sees.' }),
 }
 
 const upstreams = {
@@ -239,38 +229,14 @@ const upstreams = {
     aliases: ['nginx_http_proxy_ssl_verify'],
     description: 'Whether the certificate of an upstream is verified when its service does not say (`tls_verify`).',
   }),
-  client_ssl: setting(kind.boolean, { default: 'off', description: 'Whether we show a certificate to upstreams by default.' }),
-  client_ssl_cert: setting(kind.certificate, { description: 'That certificate: a file, PEM text, or the base64 of PEM text.' }),
-  client_ssl_cert_key: setting(kind.privateKey, { description: 'Its private key: a file, PEM text, or the base64 of PEM text.' }),
   lua_ssl_trusted_certificate: setting(kind.certificates, {
     default: 'system',
     description: 'Authorities that outbound TLS trusts: `system`, files, PEM texts. Calls to authorization servers use it.',
   }),
-  lua_ssl_verify_depth: setting(kind.integer({ min: 0, max: 100 }), {
-    default: '1',
-    description: 'Longest chain of certificates between a server and a trusted authority.',
-  }),
 }
 
 const dns = {
-  dns_resolver: setting(
-    kind.listOf(
-      (item) => (isServerAddress(item) ? item : null),
-      (name, item) => `${name} must be a comma separated list in the form of IPv4/6 or IPv4/6:port, got '${item}'`,
-    ),
-    { default: '', description: 'Name servers; unset, those of the system.' },
-  ),
   dns_hostsfile: setting(kind.path, { default: '/etc/hosts', description: 'Names that are known without asking a server.' }),
-  dns_order: setting(
-    kind.listOf(
-      (item) => (['LAST', 'SRV', 'A', 'AAAA', 'CNAME'].includes(item.toUpperCase()) ? item.toUpperCase() : null),
-      (name, item) => `${name}: invalid entry '${item}'`,
-    ),
-    {
-      default: 'LAST, SRV, A, CNAME',
-      description: 'Record types in the order in which they are tried; `LAST` is the one that worked last.',
-    },
-  ),
   dns_valid_ttl: setting(kind.number({ min: 0 }), { unit: 's', description: 'Life of an answer; unset, what the record says.' }),
   dns_stale_ttl: setting(kind.number({ min: 0 }), {
     default: '3600',
@@ -379,6 +345,10 @@ export const SETTINGS_WITHOUT_EFFECT: readonly SettingWithoutEffect[] = [
   { name: 'ssl_*', satisfiedBy: [], why: 'TLS listeners are not available yet.' },
   { name: 'admin_ssl_*', satisfiedBy: [], why: 'TLS listeners are not available yet.' },
   { name: 'status_ssl_*', satisfiedBy: [], why: 'TLS listeners are not available yet.' },
+  { name: 'client_ssl*', satisfiedBy: ['off'], why: 'Client certificates for upstreams are not available yet.' },
+  { name: 'lua_ssl_verify_depth', satisfiedBy: [], why: 'The length of certificate chains is not limited.' },
+  { name: 'lua_max_*', satisfiedBy: [], why: 'Heads and bodies are bounded in bytes, see `large_client_header_buffers`.' },
+  { name: 'dns_*', satisfiedBy: [], why: "Names are resolved by the hosts file and the system's resolver." },
   { name: 'pg_*', satisfiedBy: [], why: 'PostgreSQL is not available yet.' },
   { name: 'db_*', satisfiedBy: [], why: 'The database is this node alone, so nothing has to be polled or cached.' },
   { name: 'cluster_*', satisfiedBy: [], why: 'Control plane and data plane are not available yet.' },
@@ -394,12 +364,6 @@ function isAddressBlock(text: string): boolean {
   const version = isIP(address)
   if (version === 0 || rest.length > 0 || address.includes('%')) return false
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128))
-}
-
-function isServerAddress(text: string): boolean {
-  if (isIP(text) !== 0) return true
-  const match = /^(?:\[([^\]]+)\]|([\d.]+))(?::(\d{1,5}))?$/.exec(text)
-  return match !== null && isIP(match[1] ?? match[2] ?? '') !== 0 && (match[3] === undefined || isPort(match[3]))
 }
 
 function isPortMap(text: string): boolean {

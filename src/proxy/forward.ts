@@ -7,7 +7,7 @@ import type { HeaderList } from '../http/headers.ts'
 import type { RequestContext } from '../plugin/context.ts'
 import type { ServiceEntity } from './snapshot.ts'
 
-/** A request body is collected up to this size before the upstream is contacted, so that it can be sent again and short chunked bodies get a length. */
+/** Least size up to which a request body is collected before the upstream is contacted, so that it can be sent again and short chunked bodies get a length. */
 export const REPLAY_BYTES = 65_536
 
 /** Not repeated once anything was sent (nginx's `non_idempotent`). */

@@ -3,7 +3,7 @@
  * Each rule is numbered and answers a refusal or nothing.
  */
 import type { HeaderList } from '../http/headers.ts'
-import { pathViolation, splitTarget } from '../router/path.ts'
+import { pathViolation, splitTarget } from '../http/path.ts'
 
 /** A head that is not served: the status and, where it is not the usual one, the message. The connection is closed after it. */
 export interface Refusal {

@@ -8,17 +8,17 @@ import { PassThrough } from 'node:stream'
 import type { Downstream, UpstreamFailure } from '../http/exchange.ts'
 import type { HeaderList } from '../http/headers.ts'
 import { removeRequestHopByHop, removeResponseHopByHop } from '../http/hop-by-hop.ts'
+import { escapePath, hasHiddenDotSegment, normalizePath } from '../http/path.ts'
 import { ClientRequest, RequestContext } from '../plugin/context.ts'
 import type { PhaseResult } from '../plugin/define.ts'
 import { bodyFilters, runAccess, runBodyFilter, runHeaderFilter, runLog, runRewrite } from '../plugin/phases.ts'
 import type { Plan, PluginInstance } from '../plugin/plan.ts'
-import { escapePath, hasHiddenDotSegment, normalizePath } from '../router/path.ts'
 import type { RouteMatch } from '../router/router.ts'
 import { upstreamPathV0 } from '../router/upstream-path.ts'
 import { errorText, GatewayError } from '../util/errors.ts'
 import { messageOf, renderError, renderFailure } from './error-responses.ts'
 import type { ForwardListener } from './forward.ts'
-import { Forwarding, hostHeaderOf, originOf, REPLAY_BYTES } from './forward.ts'
+import { Forwarding, hostHeaderOf, originOf } from './forward.ts'
 import { appendVia, hostName, setForwarded } from './forwarded.ts'
 import type { HeadFacts, Refusal } from './head-checks.ts'
 import { checkHead, isRefusal } from './head-checks.ts'
@@ -157,10 +157,10 @@ class Passage implements ForwardListener {
     const { request } = this.#context
     const { request_buffering } = (this.#destination as Destination).route
     if (!request.hasBody) return this.#send(null)
-    const small = request.bodyLength !== null && request.bodyLength <= REPLAY_BYTES
+    const small = request.bodyLength !== null && request.bodyLength <= this.#runtime.replayBytes
     if (!request_buffering && !small && !request.bodyParts.complete) return this.#send(this.#restOfBody())
     this.#continue(
-      () => request.collectBody(REPLAY_BYTES).then(() => undefined),
+      () => request.collectBody(this.#runtime.replayBytes).then(() => undefined),
       () => this.#send(request.bodyParts.complete ? request.bodyParts.head : this.#restOfBody()),
     )
   }

@@ -46,6 +46,8 @@ export interface ProxyRuntime {
   readonly verifyUpstreamTls: boolean
   /** 0: no limit. */
   readonly maxBodyBytes: number
+  /** A body up to this size is collected before the upstream is contacted, and can be sent again. */
+  readonly replayBytes: number
   /** Ports that clients see for ports we listen on. */
   readonly portMap: ReadonlyMap<number, number>
 }

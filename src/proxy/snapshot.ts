@@ -11,6 +11,7 @@ import type { Plan, PluginInstance } from '../plugin/plan.ts'
 import { comparePriority, createPlan } from '../plugin/plan.ts'
 import type { RoutableRequest, RouteEntity, RouteMatch, Router } from '../router/router.ts'
 import { createTraditionalRouter } from '../router/traditional.ts'
+import { resolveReferences } from '../schema/project.ts'
 
 /** A Service as the data path reads it; other members are kept for logs. */
 export interface ServiceEntity extends Readonly<Record<string, unknown>> {
@@ -87,11 +88,18 @@ export interface Snapshot {
 export class PluginInstances {
   readonly #plugins: ReadonlyMap<string, AnyPlugin>
   readonly #kitFor: (plugin: string, pluginId: string) => PluginKit
+  readonly #resolve: (reference: string) => string
   #live = new Map<string, { readonly fingerprint: string; readonly instance: PluginInstance }>()
 
-  constructor(plugins: ReadonlyMap<string, AnyPlugin>, kitFor: (plugin: string, pluginId: string) => PluginKit) {
+  /** @param resolve the value of a vault reference, or '' where there is none */
+  constructor(
+    plugins: ReadonlyMap<string, AnyPlugin>,
+    kitFor: (plugin: string, pluginId: string) => PluginKit,
+    resolve: (reference: string) => string,
+  ) {
     this.#plugins = plugins
     this.#kitFor = kitFor
+    this.#resolve = resolve
   }
 
   /**
@@ -139,8 +147,9 @@ export class PluginInstances {
 
   #configure(plugin: AnyPlugin, entity: PluginEntity): PluginInstance {
     const scope = { route: entity.route?.id ?? null, service: entity.service?.id ?? null, consumer: entity.consumer?.id ?? null }
-    const identityHeaders = plugin.identityHeaders?.(entity.config) ?? []
-    const state = plugin.configure(entity.config, this.#kitFor(entity.name, entity.id))
+    const config = resolveReferences(plugin.schema.fields, entity.config, this.#resolve)
+    const identityHeaders = plugin.identityHeaders?.(config) ?? []
+    const state = plugin.configure(config, this.#kitFor(entity.name, entity.id))
     return { id: entity.id, name: entity.name, plugin, state, scope, identityHeaders }
   }
 }

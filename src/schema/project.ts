@@ -1,5 +1,6 @@
 /** Projections of a schema: Kong's `GET /schemas` answer, the echo of shorthands in Admin answers, and the Markdown reference. */
 import type { Check, Field, FieldOptions, Fields, PatternRule, Shorthands } from './field.ts'
+import { isVaultReference } from './field.ts'
 import type { EntitySchema, Subschema } from './schema.ts'
 import { isObject } from './validate.ts'
 
@@ -135,22 +136,34 @@ function echoes(shorthands: Shorthands | undefined, record: Json): Json {
   )
 }
 
-/** Replaces the value of every `encrypted` field by `redact(value)`; other members are kept. For logs, and for the database with a cipher. */
+/** Replaces the value of every `encrypted` field by `map(value)`; other members are kept. For logs, and for the database with a cipher. */
 export function mapEncrypted(fields: Fields, record: Json, map: (value: string) => string): Json {
+  return mapFields(fields, record, (options) => options.encrypted === true, map)
+}
+
+/** Replaces every `{vault://…}` reference in a `referenceable` field by `resolve(reference)`. For those who use the configuration; it is stored unresolved. */
+export function resolveReferences(fields: Fields, record: Json, resolve: (reference: string) => string): Json {
+  const map = (value: string): string => (isVaultReference(value) ? resolve(value) : value)
+  return mapFields(fields, record, (options) => options.referenceable === true, map)
+}
+
+type Selects = (options: FieldOptions) => boolean
+
+function mapFields(fields: Fields, record: Json, selects: Selects, map: (value: string) => string): Json {
   const mapped: Json = { ...record }
   for (const [name, field] of Object.entries(fields))
-    if (mapped[name] !== undefined) mapped[name] = mapEncryptedField(field, mapped[name], map)
+    if (mapped[name] !== undefined) mapped[name] = mapField(field, mapped[name], selects, map)
   return mapped
 }
 
-function mapEncryptedField(field: Field, value: unknown, map: (value: string) => string): unknown {
-  if (field.options.encrypted === true) return mapStrings(value, map)
-  if (field.kind === 'record' && field.fields !== undefined && isObject(value)) return mapEncrypted(field.fields, value, map)
-  if (field.kind === 'map' && field.values !== undefined && isObject(value)) {
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, mapEncryptedField(field.values as Field, item, map)]))
+function mapField(field: Field, value: unknown, selects: Selects, map: (value: string) => string): unknown {
+  const { fields, values, elements, options } = field
+  if (selects(options)) return mapStrings(value, map)
+  if (fields !== undefined && isObject(value)) return mapFields(fields, value, selects, map)
+  if (values !== undefined && isObject(value)) {
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, mapField(values, item, selects, map)]))
   }
-  if (field.elements !== undefined && Array.isArray(value))
-    return value.map((item) => mapEncryptedField(field.elements as Field, item, map))
+  if (elements !== undefined && Array.isArray(value)) return value.map((item) => mapField(elements, item, selects, map))
   return value
 }
 

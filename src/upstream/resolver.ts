@@ -26,6 +26,8 @@ export interface ResolverOptions {
   readonly validTtlMs?: number
   readonly staleTtlMs?: number
   readonly errorTtlMs?: number
+  /** Life of the answer that a name does not exist. */
+  readonly notFoundTtlMs?: number
   readonly now?: () => number
   /** Stands in for the system's resolver in tests. */
   readonly query?: (name: string) => Promise<readonly Address[]>
@@ -45,7 +47,14 @@ const DEFAULT_VALID_TTL_MS = 10_000
 const MAX_NAMES = 10_000
 
 export function createResolver(options: ResolverOptions = {}): Resolver {
-  const { validTtlMs = DEFAULT_VALID_TTL_MS, staleTtlMs = 3_600_000, errorTtlMs = 1_000, now = Date.now, query = querySystem } = options
+  const {
+    validTtlMs = DEFAULT_VALID_TTL_MS,
+    staleTtlMs = 3_600_000,
+    errorTtlMs = 1_000,
+    notFoundTtlMs = 30_000,
+    now = Date.now,
+    query = querySystem,
+  } = options
   const hosts = readHostsFile(options.hostsFile)
   const entries = new LRUCache<string, Entry>({ max: MAX_NAMES })
 
@@ -63,7 +72,7 @@ export function createResolver(options: ResolverOptions = {}): Resolver {
       },
       (error: unknown) => {
         entry.pending = null
-        entry.failure = { error, until: now() + errorTtlMs }
+        entry.failure = { error, until: now() + (isNotFound(error) ? notFoundTtlMs : errorTtlMs) }
         throw error
       },
     )
@@ -110,6 +119,11 @@ export function createResolver(options: ResolverOptions = {}): Resolver {
     )
   }
   return { resolve, lookup }
+}
+
+function isNotFound(error: unknown): boolean {
+  const { code } = error as { code?: string }
+  return code === 'ENOTFOUND' || code === 'ENODATA'
 }
 
 /** Round robin over the addresses of a name. */
