@@ -95,3 +95,12 @@ function fakeBody(bytes: Buffer | null, chunked: boolean): Downstream['body'] {
     discard() {},
   }
 }
+
+/** What a kit lends under a name to all configurations, made at first use. */
+export function sharedObjects(): <T>(name: string, make: () => T) => T {
+  const made = new Map<string, unknown>()
+  return <T>(name: string, make: () => T): T => {
+    if (!made.has(name)) made.set(name, make())
+    return made.get(name) as T
+  }
+}

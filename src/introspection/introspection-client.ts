@@ -1,0 +1,160 @@
+/**
+ * Asks the authorization server: one request, one deadline, within the bounds of the server's {@link CallGuard}. Retrying on a connection that turned out to
+ * be closed is the HTTP client's matter. Whatever goes wrong becomes a value with a reason; what a peer sent never becomes text.
+ */
+import { hash } from 'node:crypto'
+import { numericDate } from '../oauth/claims.ts'
+import type { HttpClient, HttpRequest, HttpResponse } from '../oauth/http.ts'
+import type { IntrospectionFailure, IntrospectionOutcome } from '../oauth/introspection.ts'
+import type { IntrospectionCounters } from '../telemetry/counters.ts'
+import { type ActiveAnswer, type Answer, type FailedAnswer, failed, type InactiveAnswer } from './answer.ts'
+import { type CallGuard, MAX_PAUSE_S } from './call-guard.ts'
+import type { IntrospectionCall } from './profile.ts'
+import type { IntrospectedRequest } from './request.ts'
+
+/** An answer and what the cache needs to know of it. */
+export interface CallResult {
+  readonly answer: Answer
+  /** The server itself said "not active". */
+  readonly cacheableNegative: boolean
+  /** Bytes of the answer's body. */
+  readonly bodyBytes: number
+}
+
+/** Statuses with which a server says that it as a whole is not able to answer. */
+const UNABLE = new Set([429, 502, 503, 504])
+/** The whole call against the time of one step. */
+const DEADLINE_STEPS = 3
+
+export class IntrospectionClient {
+  readonly #call: IntrospectionCall
+  readonly #http: HttpClient
+  readonly #guard: CallGuard
+  readonly #now: () => number
+  readonly #counters: IntrospectionCounters
+
+  constructor(call: IntrospectionCall, http: HttpClient, guard: CallGuard, now: () => number, counters: IntrospectionCounters) {
+    this.#call = call
+    this.#http = http
+    this.#guard = guard
+    this.#now = now
+    this.#counters = counters
+  }
+
+  /** Introspects `token`. Never rejects. */
+  async introspect(token: string, about: IntrospectedRequest): Promise<CallResult> {
+    const entered = this.#guard.enter(this.#call.timeoutMs)
+    const admission = typeof entered === 'string' ? entered : await entered
+    if (admission !== 'go') return this.#fail(failed(admission, 'not asked', { retryAfterS: this.#guard.retryAfterS }))
+    try {
+      return await within(this.#call.timeoutMs * DEADLINE_STEPS, this.#exchange(token, about))
+    } catch (error) {
+      const timedOut = isTimeout(error)
+      this.#guard.failed()
+      return this.#fail(failed(timedOut ? 'timeout' : 'transport', codeOf(error)))
+    } finally {
+      this.#guard.leave()
+    }
+  }
+
+  /** @throws on failure of the transport only */
+  async #exchange(token: string, about: IntrospectedRequest): Promise<CallResult> {
+    let request: HttpRequest
+    try {
+      request = await this.#call.request(token, about)
+    } catch (error) {
+      return this.#fail(failed('configuration', codeOf(error)))
+    }
+    this.#counters.calls++
+    const response = await this.#http(request)
+    this.#note(response)
+    let outcome: IntrospectionOutcome
+    try {
+      outcome = await this.#call.interpret(response, this.#now() / 1000)
+    } catch (error) {
+      return this.#fail(failed('malformed', codeOf(error), { endpointStatus: response.status }))
+    }
+    const bodyBytes = response.body.length
+    switch (outcome.kind) {
+      case 'active':
+        return { answer: activeAnswer(outcome, token), cacheableNegative: false, bodyBytes }
+      case 'inactive':
+        return { answer: INACTIVE[outcome.reason], cacheableNegative: outcome.cacheable, bodyBytes }
+      default:
+        return this.#fail(failureOf(outcome.reason, response.status, this.#guard.retryAfterS))
+    }
+  }
+
+  /** Tells the guard how the server is. */
+  #note(response: HttpResponse): void {
+    if (!UNABLE.has(response.status)) return this.#guard.succeeded()
+    const asked = response.status === 429 || response.status === 503 ? retryAfter(response, this.#now()) : 0
+    this.#guard.failed(asked)
+  }
+
+  #fail(answer: FailedAnswer): CallResult {
+    this.#counters.failures[answer.failure]++
+    return { answer, cacheableNegative: false, bodyBytes: 0 }
+  }
+}
+
+function activeAnswer({ claims, jwt }: Extract<IntrospectionOutcome, { kind: 'active' }>, token: string): ActiveAnswer {
+  return {
+    kind: 'active',
+    claims,
+    jwt: jwt ?? null,
+    tokenDigest: hash('sha256', token, 'hex'),
+    expMs: (numericDate(claims['exp']) ?? Number.POSITIVE_INFINITY) * 1000,
+    nbfMs: (numericDate(claims['nbf']) ?? Number.NEGATIVE_INFINITY) * 1000,
+    prepared: null,
+  }
+}
+
+/** One value for each reason: a flood of bad tokens stores no objects. */
+const INACTIVE: Readonly<Record<InactiveAnswer['reason'], InactiveAnswer>> = {
+  active_false: { kind: 'inactive', reason: 'active_false' },
+  active_unreadable: { kind: 'inactive', reason: 'active_unreadable' },
+  expired: { kind: 'inactive', reason: 'expired' },
+  not_yet_valid: { kind: 'inactive', reason: 'not_yet_valid' },
+  wrong_issuer: { kind: 'inactive', reason: 'wrong_issuer' },
+  not_an_access_token: { kind: 'inactive', reason: 'not_an_access_token' },
+  no_content: { kind: 'inactive', reason: 'no_content' },
+  error_response: { kind: 'inactive', reason: 'error_response' },
+}
+
+function failureOf(reason: IntrospectionFailure, endpointStatus: number, retryAfterS: number): FailedAnswer {
+  if (reason === 'client_refused') return failed('refused', reason, { endpointStatus, retryAfterS })
+  return failed(reason === 'unexpected_status' ? 'status' : 'malformed', reason, { endpointStatus, retryAfterS })
+}
+
+/** Seconds of a Retry-After, as delay or date (RFC 9110 section 10.2.3), bounded; 0 for none. */
+function retryAfter(response: HttpResponse, nowMs: number): number {
+  const value = response.headers.get('retry-after')?.trim() ?? ''
+  const seconds = /^\d{1,9}$/.test(value) ? Number(value) : (Date.parse(value) - nowMs) / 1000
+  return Number.isFinite(seconds) ? Math.min(Math.max(seconds, 0), MAX_PAUSE_S) : 0
+}
+
+class DeadlineError extends Error {
+  readonly code = 'DEADLINE'
+}
+
+/** The outcome of `promise` if it comes in time. @throws {DeadlineError} after `timeMs` */
+function within<T>(timeMs: number, promise: Promise<T>): Promise<T> {
+  const { promise: outcome, resolve, reject } = Promise.withResolvers<T>()
+  const timer = setTimeout(() => reject(new DeadlineError('the call took too long')), timeMs)
+  promise.then(resolve, reject).finally(() => clearTimeout(timer))
+  return outcome
+}
+
+function isTimeout(error: unknown): boolean {
+  return /TIMEOUT|TIMEDOUT|DEADLINE|ABORT/i.test(codeOf(error))
+}
+
+/** The code or name of what lies at the bottom of an error: says what happened without repeating what anybody sent. */
+function codeOf(error: unknown): string {
+  let code = 'unknown'
+  for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
+    code = 'code' in at && typeof at.code === 'string' ? at.code : at.name
+  }
+  return code
+}
