@@ -1,0 +1,105 @@
+/** What a flow comes to, and what all flows are made from. */
+import type { FailedAnswer } from '../../../introspection/answer.ts'
+import type { IntrospectedRequest } from '../../../introspection/request.ts'
+import type { FoundToken } from '../../../introspection/token-extraction.ts'
+import type { PluginKit } from '../../../plugin/kit.ts'
+import type { LogMembers } from '../../../telemetry/log.ts'
+import type { ClientAuthenticator } from '../client-authentication.ts'
+import type { Client } from '../clients.ts'
+import type { FoundPair } from '../credentials.ts'
+import type { Evidence, EvidenceMaker } from '../evidence.ts'
+import type { Issuer, IssuerPolicy } from '../issuers.ts'
+import type { Config } from '../schema.ts'
+import type { Soon } from '../soon.ts'
+import type { TokenVerifier } from '../token-verifier.ts'
+
+/** The request is who the evidence says. */
+export interface Authenticated {
+  readonly kind: 'authenticated'
+  readonly evidence: Evidence
+  /** What is forwarded; never logged. */
+  readonly accessToken: string
+  /** An answer past its end stands in because the server fails: this says how. */
+  readonly stale: FailedAnswer | null
+}
+
+/** The credential counts for nothing. */
+export interface Unauthorized {
+  readonly kind: 'unauthorized'
+  /** For the log and, where the operator asks for it, for the caller: a static text. */
+  readonly reason: string
+  readonly members?: LogMembers
+  /** The provider's own words, cleaned: for the log, and for the caller where the operator shows errors. */
+  readonly providerError?: string
+}
+
+/** Nobody could tell: the provider's fault (503) or that of our configuration (500). */
+export interface Unexpected {
+  readonly kind: 'unexpected'
+  readonly status: 500 | 503
+  readonly retryAfterS: number
+  readonly reason: string
+  readonly members?: LogMembers
+}
+
+/** The flow does not apply to this credential; another one may. */
+export interface NotApplicable {
+  readonly kind: 'not-applicable'
+  readonly reason: string
+}
+
+export type Outcome = Authenticated | Unauthorized | Unexpected | NotApplicable
+
+/** One request with what it presents. */
+export interface Attempt {
+  readonly request: IntrospectedRequest
+  readonly client: Client
+}
+
+export interface TokenAttempt extends Attempt {
+  readonly token: FoundToken
+}
+
+export interface PairAttempt extends Attempt {
+  readonly pair: FoundPair
+}
+
+/** A way to authenticate a request by one kind of credential. */
+export interface Flow<A extends Attempt> {
+  /** Rejects only when the client leaves before its body was read. */
+  authenticate(attempt: A): Soon<Outcome>
+  close(): void
+}
+
+/** What flows are made from; one for each configuration. */
+export interface FlowParts {
+  readonly config: Config
+  readonly kit: PluginKit
+  readonly issuer: Issuer
+  readonly issuerPolicy: IssuerPolicy
+  readonly verifier: TokenVerifier
+  readonly authenticator: ClientAuthenticator
+  readonly evidence: EvidenceMaker
+}
+
+export function unauthorized(reason: string, members?: LogMembers): Unauthorized {
+  return members === undefined ? { kind: 'unauthorized', reason } : { kind: 'unauthorized', reason, members }
+}
+
+/** The provider as a whole gave no answer, or none that is one. @param endpoint where, without query */
+export function unexpected(answer: FailedAnswer, reason: string, endpoint: string): Unexpected {
+  const { failure, detail, endpointStatus, retryAfterS } = answer
+  const members = { endpoint, failure, detail, endpoint_status: endpointStatus }
+  return { kind: 'unexpected', status: failure === 'configuration' ? 500 : 503, retryAfterS, reason, members }
+}
+
+/** Keys or metadata could not be had. */
+export function unreachable({ issuer, issuerPolicy }: Pick<FlowParts, 'issuer' | 'issuerPolicy'>, reason: string): Unexpected {
+  return { kind: 'unexpected', status: 503, retryAfterS: issuer.retryAfterS(issuerPolicy), reason }
+}
+
+/** An address without what may be secret in it: for logs, and as the name of a server. */
+export function serverOf(endpoint: string): string {
+  const url = URL.parse(endpoint)
+  return url === null ? '' : `${url.origin}${url.pathname}`
+}
