@@ -197,7 +197,8 @@ class RunningGateway implements Gateway {
         plugins,
       })
     }
-    const database = await createDatabase({ kind: 'off', persistFile: join(settings.prefix, 'declarative.json'), plugins })
+    // Not a name that an operator would give to a file of their own in the prefix.
+    const database = await createDatabase({ kind: 'off', persistFile: join(settings.prefix, 'last-configuration.json'), plugins })
     await this.#loadDeclarative(database, settings)
     return database
   }

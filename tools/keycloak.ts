@@ -2,7 +2,8 @@
  * A real Keycloak for tests and for trying the gateway out, with client `kong`, a confidential client and user john.
  *
  *   node tools/keycloak.ts                    prints what to paste and stays until Ctrl-C
- *   node tools/keycloak.ts --port 8080 --jwks-url http://127.0.0.1:8001/openid-connect/jwks
+ *   node tools/keycloak.ts --port 8080 --host-name keycloak.test --jwks-url http://127.0.0.1:8001/openid-connect/jwks
+ *   node tools/keycloak.ts --prepare          fetches it, starts it once, so that later starts are quick, and ends
  */
 import { randomBytes } from 'node:crypto'
 import { parseArgs } from 'node:util'
@@ -165,16 +166,22 @@ async function main(): Promise<void> {
       port: { type: 'string', default: '0' },
       'host-name': { type: 'string', default: 'localhost' },
       'jwks-url': { type: 'string', default: 'http://127.0.0.1:8001/openid-connect/jwks' },
+      prepare: { type: 'boolean', default: false },
     },
   })
   const jwksUrl = values['jwks-url']
   const report = (line: string) => process.stdout.write(`${line}\n`)
-  const asked = new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, resolve)
+  const asked = new Promise<undefined>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve(undefined))
   })
-  const keycloak = await startKeycloak({ port: Number(values.port), hostName: values['host-name'], jwksUrl, report })
-  report(instructions(keycloak, jwksUrl))
-  await asked
+  const starting = startKeycloak({ port: Number(values.port), hostName: values['host-name'], jwksUrl, report })
+  const keycloak = await Promise.race([starting, asked])
+  // Asked to end before it was there: what has been started ends with this process.
+  if (keycloak === undefined) process.exit(130)
+  if (!values.prepare) {
+    report(instructions(keycloak, jwksUrl))
+    await asked
+  }
   await keycloak.stop()
 }
 
