@@ -66,7 +66,7 @@ function draw(imports: readonly Import[]): string {
 }
 
 const files = globSync('**/*.ts', { cwd: SRC }).map((name) => join(SRC, name))
-const sources = files.filter((file) => !/\.(test|cases)\.ts$/.test(file))
+const sources = files.filter((file) => !/\.(test|cases|fixture)\.ts$/.test(file))
 const imports = sources.flatMap(importsOf)
 const violations = [...new Set(imports.flatMap((one) => violation(one) ?? []))]
 for (const line of violations) process.stderr.write(`${line}\n`)
