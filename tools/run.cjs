@@ -40,7 +40,12 @@ if (Number(process.versions.node.split('.')[0]) < 20) {
 }
 if (!isInstalled()) install()
 
-const env = { ...process.env, PATH: [join(modules, '.bin'), process.env.PATH].join(delimiter) }
+const env = {
+  ...process.env,
+  PATH: [join(modules, '.bin'), process.env.PATH].join(delimiter),
+  // What erasing types gave is kept beside the dependencies: quicker starts, less memory.
+  NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE || join(modules, '.cache', 'compiled'),
+}
 const child = spawn(binary, process.argv.slice(2), { cwd: root, stdio: 'inherit', env })
 // A terminal sends Ctrl-C to the whole group; signals sent to this process alone are handed on.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP']) process.on(signal, () => child.kill(signal))
