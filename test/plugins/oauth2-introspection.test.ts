@@ -467,8 +467,16 @@ describe('the cache', { concurrency: true }, () => {
   })
 })
 
-// On its own: the bound on negative answers is common to all routes.
-describe('the cache under a flood', () => {
+// On their own: what they do reaches the answers of all routes.
+describe('the cache as a whole', () => {
+  test('emptying the caches by the Admin API asks the server anew', async () => {
+    await using it = await Case.open()
+    await it.bearer()
+    await admin('DELETE', '/cache')
+    await it.bearer()
+    assert.equal(it.as.calls, 2)
+  })
+
   test('D11: a flood of invalid tokens leaves a valid one in the cache', async () => {
     await using it = await Case.open({}, ({ form: sent }) => ({ body: { active: sent.get('token') === 'good' } }))
     await it.bearer('good')
