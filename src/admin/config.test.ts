@@ -100,6 +100,8 @@ test('without a configuration, with a broken one and with a bad one the old one 
       },
     ],
   )
+  const hostile = { _format_version: '3.0', services: [{ id: { toString: 1 }, host: 'h' }], check_hash: { toString: 1 } }
+  assert.equal((await admin('POST /config', { json: hostile })).status, 400)
   assert.equal((await admin('GET /services/example-service')).status, 200)
   assert.equal(at((await admin('GET /services')).body, 'data', 'length'), 1)
 })

@@ -400,6 +400,7 @@ test('bad sizes are code 9, bad offsets code 7', async (t) => {
     ['size=', 'size must be a number'],
     ['size', 'size must be a number'],
     ['size=1&size=2', 'size must be a number'],
+    ['size.toString=1', 'size must be a number'],
   ] as const) {
     const { status, body } = await admin(`GET /services?${query}`)
     assert.deepEqual([status, body], [400, { code: 9, name: 'invalid size', message: text }], query)
@@ -410,6 +411,7 @@ test('bad sizes are code 9, bad offsets code 7', async (t) => {
     message: `'*' is not a valid offset: bad base64 encoding`,
   })
   assert.equal(at((await admin('GET /services?offset=x')).body, 'code'), 7)
+  assert.equal(at((await admin('GET /services?offset.toString=1')).body, 'code'), 7)
   assert.equal((await admin('GET /services?bogus=1')).status, 200)
 })
 

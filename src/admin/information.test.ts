@@ -31,6 +31,7 @@ test('/status has the database, memory in the unit asked for, and connections', 
     at((await admin(`GET /status?${query}`)).body, 'memory', 'workers_lua_vms', 0, 'http_allocated_gc')
   assert.equal(await memory('unit=k&scale=0'), '3072 KiB')
   assert.equal(await memory('unit=B'), 3 * 1024 * 1024)
+  assert.equal((await admin('GET /status?unit.toString=1')).status, 400)
   const bad = await admin('GET /status?unit=V')
   assert.deepEqual([bad.status, bad.body], [400, { message: "invalid unit 'V' (expected 'k/K', 'm/M', or 'g/G')" }])
 })

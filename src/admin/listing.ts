@@ -14,8 +14,13 @@ export function paging(query: JsonObject): Pick<PageOptions, 'size' | 'offset'> 
   const { size, offset } = query
   return {
     ...(size === undefined ? {} : { size: numberOf(size) }),
-    ...(offset === undefined ? {} : { offset: String(offset) }),
+    ...(offset === undefined ? {} : { offset: textOf(offset) }),
   }
+}
+
+/** Whatever is no text (a list, a member of its own) is not a valid offset either. */
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : ''
 }
 
 function numberOf(size: unknown): number {

@@ -18,6 +18,7 @@ import { entityEndpoints } from './endpoints.ts'
 import { answerToError, INTERNAL_ERROR } from './errors.ts'
 import { configEndpoint } from './routes/config.ts'
 import { withCustomIdFilter } from './routes/consumers.ts'
+import { emptyEndpoints } from './routes/empty.ts'
 import { operationEndpoints } from './routes/operations.ts'
 import { rootEndpoint } from './routes/root.ts'
 import { schemaEndpoints } from './routes/schemas.ts'
@@ -61,6 +62,7 @@ export function adminEndpoints(deps: AdminDeps): readonly Endpoint[] {
     ...entityEndpoints(deps.database).map((endpoint) =>
       endpoint.path === '/consumers' ? withCustomIdFilter(entities.consumers, endpoint) : endpoint,
     ),
+    ...emptyEndpoints(),
     ...pluginEndpoints(deps),
   ]
   const paths = [...endpoints.filter(({ unlisted }) => unlisted !== true).map(({ path }) => path), '/endpoints'].sort(bySegments)
@@ -173,7 +175,8 @@ class AdminHttp {
     }
     for (const [name, value] of Object.entries(answer.headers ?? {})) reply.header(name, value)
     if (answer.body === undefined) return await reply.send()
-    return await reply.type(JSON_TYPE).send(JSON.stringify(answer.body))
+    if (!reply.hasHeader('content-type')) reply.type(JSON_TYPE)
+    return await reply.send(JSON.stringify(answer.body))
   }
 
   #allowedOrigin(origin: string | undefined): string {

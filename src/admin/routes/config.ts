@@ -73,7 +73,7 @@ function withoutOptions({ check_hash: _check, flatten_errors: _flatten, ...confi
 /** Options may stand in the query or in the body. */
 function argument({ query, body }: Exchange, name: string): string | undefined {
   const value = query[name] ?? body[name]
-  return value === undefined || value === null ? undefined : String(value)
+  return typeof value === 'object' || value === undefined ? undefined : String(value)
 }
 
 function isTrue(value: string | undefined): boolean {

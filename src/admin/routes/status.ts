@@ -40,10 +40,11 @@ async function databaseState({ database }: AdminDeps): Promise<Record<string, un
 
 /** `unit` is b, k, m or g in either case (default m), `scale` the number of decimals (default 2). */
 function memoryFormat({ unit = 'm', scale }: Exchange['query']): ((bytes: number) => string | number) | Answer {
-  const name = String(unit).toLowerCase()
+  const given = typeof unit === 'string' ? unit : ''
+  const name = given.toLowerCase()
   if (name === 'b') return (bytes) => bytes
   const known = Object.hasOwn(UNITS, name) ? UNITS[name] : undefined
-  if (known === undefined) return message(400, `invalid unit '${String(unit)}' (expected 'k/K', 'm/M', or 'g/G')`)
+  if (known === undefined) return message(400, `invalid unit '${given}' (expected 'k/K', 'm/M', or 'g/G')`)
   const decimals = typeof scale === 'string' && /^\d$/.test(scale) ? Number(scale) : 2
   return (bytes) => `${(bytes / known[0]).toFixed(decimals)} ${known[1]}`
 }

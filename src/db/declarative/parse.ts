@@ -318,7 +318,7 @@ function isEmpty(value: unknown): boolean {
 }
 
 function normalId(id: unknown): string {
-  return isUuid(id) ? id.toLowerCase() : String(id)
+  return isUuid(id) ? id.toLowerCase() : JSON.stringify(id)
 }
 
 /** The id that Kong would generate; random where the key is incomplete. */
@@ -356,7 +356,7 @@ function noteUnresolved(entry: Entry, field: string, value: unknown, reference: 
 
 function referenceText(value: string | JsonObject): string {
   if (typeof value === 'string') return value
-  return String(value['id'] ?? Object.values(value).find((member) => typeof member === 'string') ?? '')
+  return [value['id'], ...Object.values(value)].find((member) => typeof member === 'string') ?? ''
 }
 
 function flatten({ schema, input, childNames, parent, violations, unresolved }: Entry): FlattenedEntity {
