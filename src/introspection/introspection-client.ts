@@ -8,9 +8,10 @@ import type { HttpClient, HttpRequest, HttpResponse } from '../oauth/http.ts'
 import type { IntrospectionFailure, IntrospectionOutcome } from '../oauth/introspection.ts'
 import type { IntrospectionCounters } from '../telemetry/counters.ts'
 import { type ActiveAnswer, type Answer, type FailedAnswer, failed, type InactiveAnswer } from './answer.ts'
-import { type CallGuard, MAX_PAUSE_S } from './call-guard.ts'
+import type { CallGuard } from './call-guard.ts'
 import type { IntrospectionCall } from './profile.ts'
 import type { IntrospectedRequest } from './request.ts'
+import { codeOf, isTimeout, pauseOf, within } from './server-failure.ts'
 
 /** An answer and what the cache needs to know of it. */
 export interface CallResult {
@@ -88,7 +89,7 @@ export class IntrospectionClient {
   /** Tells the guard how the server is. */
   #note(response: HttpResponse): void {
     if (!UNABLE.has(response.status)) return this.#guard.succeeded()
-    const asked = response.status === 429 || response.status === 503 ? retryAfter(response, this.#now()) : 0
+    const asked = response.status === 429 || response.status === 503 ? pauseOf(response, this.#now()) : 0
     this.#guard.failed(asked)
   }
 
@@ -125,36 +126,4 @@ const INACTIVE: Readonly<Record<InactiveAnswer['reason'], InactiveAnswer>> = {
 function failureOf(reason: IntrospectionFailure, endpointStatus: number, retryAfterS: number): FailedAnswer {
   if (reason === 'client_refused') return failed('refused', reason, { endpointStatus, retryAfterS })
   return failed(reason === 'unexpected_status' ? 'status' : 'malformed', reason, { endpointStatus, retryAfterS })
-}
-
-/** Seconds of a Retry-After, as delay or date (RFC 9110 section 10.2.3), bounded; 0 for none. */
-function retryAfter(response: HttpResponse, nowMs: number): number {
-  const value = response.headers.get('retry-after')?.trim() ?? ''
-  const seconds = /^\d{1,9}$/.test(value) ? Number(value) : (Date.parse(value) - nowMs) / 1000
-  return Number.isFinite(seconds) ? Math.min(Math.max(seconds, 0), MAX_PAUSE_S) : 0
-}
-
-class DeadlineError extends Error {
-  readonly code = 'DEADLINE'
-}
-
-/** The outcome of `promise` if it comes in time. @throws {DeadlineError} after `timeMs` */
-function within<T>(timeMs: number, promise: Promise<T>): Promise<T> {
-  const { promise: outcome, resolve, reject } = Promise.withResolvers<T>()
-  const timer = setTimeout(() => reject(new DeadlineError('the call took too long')), timeMs)
-  promise.then(resolve, reject).finally(() => clearTimeout(timer))
-  return outcome
-}
-
-function isTimeout(error: unknown): boolean {
-  return /TIMEOUT|TIMEDOUT|DEADLINE|ABORT/i.test(codeOf(error))
-}
-
-/** The code or name of what lies at the bottom of an error: says what happened without repeating what anybody sent. */
-function codeOf(error: unknown): string {
-  let code = 'unknown'
-  for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
-    code = 'code' in at && typeof at.code === 'string' ? at.code : at.name
-  }
-  return code
 }

@@ -20,6 +20,7 @@ const GRPC_STATUS: Readonly<Record<number, number>> = { 401: 16, 403: 7, 500: 13
 const UNEXPECTED_MESSAGES = { 500: 'An unexpected error occurred', 503: 'Service unavailable' } as const
 const ERRORS = { nothing: undefined, credential: 'invalid_token', several: 'invalid_request' } as const
 
+/** Refusals in the words of one configuration. */
 export class Answers {
   readonly #config: Config
   readonly #realm: string

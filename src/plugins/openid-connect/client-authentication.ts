@@ -27,6 +27,7 @@ interface Chosen {
   readonly authenticate: ClientAuthentication
 }
 
+/** Client authentication of one configuration; keys that the gateway made are looked up each time, so that rotation takes effect at once. */
 export class ClientAuthenticator {
   readonly #config: Config
   readonly #objects: PluginObjects

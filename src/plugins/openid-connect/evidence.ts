@@ -29,6 +29,7 @@ export interface Facts {
   readonly obtainedRefreshToken?: string | null
 }
 
+/** Immutable; shared by all requests with one token. */
 export interface Evidence {
   /** Where claims are looked for, for consumer, credential, groups and headers; the first that has one decides. */
   readonly sources: readonly JsonObject[]

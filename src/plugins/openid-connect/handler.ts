@@ -119,6 +119,7 @@ class OpenIdConnect {
     this.#upstreamToken = tokenHeader(config.upstream_access_token_header)
     this.#downstreamToken = tokenHeader(config.downstream_access_token_header)
     warn(config, kit)
+    if (methods.length > 0) this.#issuer.prepare(parts.issuerPolicy)
   }
 
   #partsOf(config: Config, kit: PluginKit): FlowParts {

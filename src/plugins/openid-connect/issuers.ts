@@ -29,6 +29,8 @@ import type { Soon } from './soon.ts'
 export const ISSUERS = 'issuers'
 /** Seconds after a failed attempt until the next one. */
 const RETRY_S = 5
+/** Milliseconds within which what was published has come back from the database. */
+const PUBLICATION_MS = 2000
 /** Characters of the largest object that goes to the database and all workers; larger ones stay in this worker. */
 const MAX_SHARED_LENGTH = 524_288
 
@@ -103,6 +105,7 @@ interface Parts {
   readonly sets: ReadonlyMap<string, JwkSet>
 }
 
+/** One provider. Made by {@link Issuers.acquire}. */
 export class Issuer {
   /** Key of the shared object. */
   readonly key: string
@@ -116,7 +119,6 @@ export class Issuer {
   #tried = false
   /** The shared object as last seen, and whether it has come back from the database: only then its absence means that it was deleted. */
   #shared: JsonObject | undefined
-  #published: JsonObject | undefined
   #confirmed = false
   #sharedText = ''
 
@@ -136,9 +138,14 @@ export class Issuer {
     return this.#failed
   }
 
+  /** Begins a first attempt in the background where nothing is known: the first request need not wait, and a wrong address is in the log at once. */
+  prepare(policy: IssuerPolicy): void {
+    if (this.current(policy) === null && this.#attempt === null && this.#mayAttempt(policy)) void this.#begin(policy)
+  }
+
   /** What is known now. Old data is refreshed in the background. */
   current(policy: IssuerPolicy): IssuerData | null {
-    this.#takeOver()
+    this.#takeOver(policy)
     const data = this.#data
     if (
       data !== null &&
@@ -160,7 +167,7 @@ export class Issuer {
   atHand(policy: IssuerPolicy): Soon<IssuerData | null> {
     const data = this.current(policy)
     if (data !== null || !this.#tried) return data ?? this.#after(policy)
-    if (this.#attempt === null && this.#mayAttempt(policy)) void this.#begin(policy)
+    this.prepare(policy)
     return null
   }
 
@@ -222,7 +229,7 @@ export class Issuer {
     this.#failed = failures.length > 0
     this.#tried = true
     this.#attemptedAtMs = this.#kit.now()
-    if (metadata === null && sets.size === 0) return this.#shareFailure()
+    if (metadata === null && sets.size === 0) return failures.length > 0 ? this.#shareFailure() : undefined
     this.#keep({ metadata, sets }, this.#kit.now())
     this.#share(policy)
   }
@@ -254,15 +261,12 @@ export class Issuer {
   // ------------------------------------------------------------------------------------------------------------------------ between workers
 
   /** Looks at the shared object: newer data is taken over, and data that was deleted is forgotten. */
-  #takeOver(): void {
+  #takeOver(policy: IssuerPolicy): void {
     const shared = this.#kit.objects.find(ISSUERS, this.key)
     if (shared === this.#shared) return
     this.#shared = shared
-    if (shared === undefined) {
-      if (this.#confirmed) this.#forget()
-      return
-    }
-    if (shared !== this.#published) this.#confirmed = true
+    if (shared === undefined) return this.#missing(policy)
+    this.#confirmed = true
     const fetchedAtMs = shared['fetched_at_ms']
     if (typeof fetchedAtMs !== 'number' || fetchedAtMs <= (this.#data?.fetchedAtMs ?? Number.NEGATIVE_INFINITY)) return
     // A peer's clock may be ahead; its data must not keep ours from being refreshed.
@@ -270,10 +274,16 @@ export class Issuer {
     this.#sharedText = textOfShared(shared)
   }
 
+  /** Deleted by the Admin API; or this configuration was put together before the publication arrived, and then there is no reason to drop anything. */
+  #missing(policy: IssuerPolicy): void {
+    if (this.#data === null) return
+    if (this.#confirmed || this.#kit.now() - this.#data.fetchedAtMs > PUBLICATION_MS) return this.#forget()
+    if (this.#attempt === null) void this.#begin(policy)
+  }
+
   #forget(): void {
     this.#confirmed = false
     this.#sharedText = ''
-    this.#published = undefined
     this.#parts = NOTHING
     this.#data = null
     this.#attempt = null
@@ -308,8 +318,8 @@ export class Issuer {
   }
 
   #publish(value: JsonObject): void {
-    this.#published = value
     this.#kit.objects.publish(ISSUERS, this.key, value)
+    // Seen without having come back.
     this.#shared = this.#kit.objects.find(ISSUERS, this.key)
   }
 }

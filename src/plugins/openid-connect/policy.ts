@@ -3,6 +3,7 @@ import { type AuthorizationRules, requirement } from '../../introspection/author
 import type { ConsumerKey, ConsumerMapping } from '../../introspection/consumer-mapping.ts'
 import type { Config } from './schema.ts'
 
+/** The four lists of requirements with their claims, and the claims that must not be there. */
 export function authorizationRules(config: Config): AuthorizationRules {
   const requirements = [
     requirement('scope', config.scopes_claim, config.scopes_required),
@@ -16,6 +17,7 @@ export function authorizationRules(config: Config): AuthorizationRules {
 /** The order in which Kong compares, whatever the order in the configuration. */
 const CONSUMER_KEYS: readonly ConsumerKey[] = ['id', 'username', 'custom_id']
 
+/** How claims name a Consumer; without `consumer_claims` nobody is looked up and nobody missing. */
 export function consumerMapping(config: Config): ConsumerMapping {
   return {
     claims: config.consumer_claims ?? [],

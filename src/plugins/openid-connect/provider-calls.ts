@@ -1,12 +1,16 @@
 /** Calls to the token endpoint within the bounds that introspection calls have too: a time limit, so many at once, none for a moment after failures. */
 import { type FailedAnswer, failed } from '../../introspection/answer.ts'
 import type { CallGuard } from '../../introspection/call-guard.ts'
-import { MAX_PAUSE_S } from '../../introspection/call-guard.ts'
+import { codeOf, isTimeout, pauseOf, within } from '../../introspection/server-failure.ts'
 import type { HttpClient, HttpRequest, HttpResponse } from '../../oauth/http.ts'
 
 /** Statuses with which a server says that it as a whole is not able to answer. */
 const UNABLE = new Set([408, 429, 502, 503, 504])
 
+/** The whole call against the time of one step. */
+const DEADLINE_STEPS = 3
+
+/** What a call is made with. */
 export interface GuardedCall {
   readonly http: HttpClient
   readonly guard: CallGuard
@@ -33,11 +37,10 @@ export async function callProvider(
     const sent = await request()
     let response: HttpResponse
     try {
-      response = await http(sent)
+      response = await within(timeoutMs * DEADLINE_STEPS, http(sent))
     } catch (error) {
       guard.failed()
-      const code = codeOf(error)
-      return failed(/TIMEOUT|TIMEDOUT|ABORT|timed out/i.test(code) ? 'timeout' : 'transport', code)
+      return failed(isTimeout(error) ? 'timeout' : 'transport', codeOf(error))
     }
     if (!UNABLE.has(response.status)) {
       guard.succeeded()
@@ -53,20 +56,4 @@ export async function callProvider(
 /** True for "no answer". */
 export function isFailed(answer: HttpResponse | FailedAnswer): answer is FailedAnswer {
   return 'kind' in answer
-}
-
-/** Seconds of a Retry-After, as delay or date (RFC 9110 section 10.2.3), bounded; 0 for none. */
-function pauseOf(response: HttpResponse, nowMs: number): number {
-  const value = response.headers.get('retry-after')?.trim() ?? ''
-  const seconds = /^\d{1,9}$/.test(value) ? Number(value) : (Date.parse(value) - nowMs) / 1000
-  return Number.isFinite(seconds) ? Math.min(Math.max(seconds, 0), MAX_PAUSE_S) : 0
-}
-
-/** The code or name of what lies at the bottom of an error: says what happened without repeating what anybody sent. */
-function codeOf(error: unknown): string {
-  let code = 'unknown'
-  for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
-    code = 'code' in at && typeof at.code === 'string' ? at.code : at.name
-  }
-  return code
 }

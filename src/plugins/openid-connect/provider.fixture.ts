@@ -15,14 +15,17 @@ import { encodeBase64url } from '../../util/base64url.ts'
 import plugin from './handler.ts'
 import { type Config, schema } from './schema.ts'
 
+/** Addresses of the provider. */
 export const ISSUER = 'https://idp.example/realms/shop'
 export const DISCOVERY = `${ISSUER}/.well-known/openid-configuration`
 export const JWKS_URI = `${ISSUER}/certs`
 export const INTROSPECTION = `${ISSUER}/introspect`
 export const TOKEN = `${ISSUER}/token`
 export const FORM = 'application/x-www-form-urlencoded'
+/** Nobody listens. */
 export const DOWN: ScriptedAnswer = { error: Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }) }
 
+/** The Consumers of a test that does not say otherwise. */
 export const ALICE: Consumer = { id: 'c-alice', username: 'alice', custom_id: 'x-1', tags: null }
 export const GUEST: Consumer = { id: 'c-guest', username: 'guest', custom_id: 'g-1', tags: null }
 
@@ -63,6 +66,7 @@ export function configOf(change: JsonObject = {}): Config {
 /** What outlives configurations in a process, and the provider that it talks to. */
 export type World = ReturnType<typeof createWorld>
 
+/** A provider with discovery, one RSA key, introspection and token endpoint, and a clock that stands still. */
 export function createWorld() {
   const clock = { nowMs: 1_700_000_000_000 }
   const http = scriptedHttp()
@@ -85,6 +89,8 @@ export function createWorld() {
     /** What requests to this address are answered with. */
     answer: (url: string, answer: ScriptedAnswer | ((request: HttpRequest) => ScriptedAnswer)) => void answers.set(url, answer),
     requestsTo: (url: string): readonly HttpRequest[] => http.requests.filter((request) => request.url === url),
+    /** How often the provider was asked about a request; discovery and keys apart. */
+    questions: () => http.requests.filter(({ method }) => method === 'POST').length,
     passS: (seconds: number) => {
       clock.nowMs += seconds * 1000
     },
@@ -100,6 +106,7 @@ export function createWorld() {
   }
 }
 
+/** Several configurations may share a world. */
 export type SetUpOptions = { pluginId?: string; world?: World }
 
 /** The plugin with this configuration. */
@@ -157,16 +164,19 @@ export function setUp(change: JsonObject = {}, { pluginId = 'p1', world = create
   }
 }
 
+/** A request with a bearer token. */
 export const bearer = (token = 'T', more: FakeRequest = {}): FakeRequest => ({
   ...more,
   headers: [['Authorization', `Bearer ${token}`], ...(more.headers ?? [])],
 })
 
+/** A request with Basic credentials. */
 export const basic = (pair = 'john:doe', more: FakeRequest = {}): FakeRequest => ({
   ...more,
   headers: [['Authorization', `Basic ${Buffer.from(pair).toString('base64')}`], ...(more.headers ?? [])],
 })
 
+/** A request with a body. */
 export const post = (type: string, body: string, more: FakeRequest = {}): FakeRequest => ({
   method: 'POST',
   body,
@@ -184,5 +194,6 @@ export const headerOf = (request: HttpRequest | undefined, name: string): string
 /** 0 when the request goes on to the upstream. */
 export const statusOf = (context: RequestContext): number => (context.exited ? context.response.status : 0)
 
+/** What is left of the request's body. */
 export const bodyOf = async (context: RequestContext): Promise<string | undefined> =>
   (await context.request.readBody(2_000_000))?.toString()

@@ -7,7 +7,7 @@ import { LRUCache } from 'lru-cache'
 import { type ClaimFailure, checkClaims, checkIdToken, checkIssuer } from '../../oauth/claims.ts'
 import { type JsonObject, textOf } from '../../oauth/json.ts'
 import { createJwkSet, type JwkSet, type PublicJwk } from '../../oauth/jwks.ts'
-import { decodeJws, type JwsVerification, type JwtFailure, type TypRule, verifyJws, verifyJwt } from '../../oauth/jwt.ts'
+import { decodeJws, isCompactJws, type JwsVerification, type JwtFailure, type TypRule, verifyJws, verifyJwt } from '../../oauth/jwt.ts'
 import type { Client } from './clients.ts'
 import type { Issuer, IssuerData, IssuerPolicy } from './issuers.ts'
 import { andThen, type Soon } from './soon.ts'
@@ -31,6 +31,7 @@ export interface RefusedJwt {
   readonly claims?: JsonObject
 }
 
+/** What a configuration asks of every JWT. */
 export interface VerifierRules {
   /** Digest of the configuration: equal tokens of other configurations are verified on their own. */
   readonly fingerprint: string
@@ -67,6 +68,7 @@ export function createVerifiedJwts(maxEntries: number): VerifiedJwts {
 
 const NO_KEYS = createJwkSet([])
 
+/** Verification by the rules of one configuration; what was verified is the process's. */
 export class TokenVerifier {
   readonly #rules: VerifierRules
   readonly #issuer: Issuer
@@ -82,13 +84,15 @@ export class TokenVerifier {
     this.#now = now
   }
 
-  /** Verifies an access token. A promise comes back only where metadata or keys have to be fetched. */
-  verify(token: string, use: JwtUse): Soon<VerifiedJwt | RefusedJwt> {
+  /** Verifies an access token. A promise comes back only where metadata or keys have to be fetched. Null: the token is not a JWT. */
+  verify(token: string, use: JwtUse): Soon<VerifiedJwt | RefusedJwt | null> {
+    const unsigned = !this.#rules.verifySignature || !use.verifySignature
+    const key = this.#keyOf(token, use, unsigned)
+    const stored = this.#verified.get(key)
+    // What was verified before needs no second look at its shape.
+    if (stored === undefined && !isCompactJws(token)) return null
     return andThen(this.#issuer.known(this.#policy), (data) => {
-      const unsigned = !this.#rules.verifySignature || !use.verifySignature
-      const key = this.#keyOf(token, use, unsigned)
-      const known = this.#verified.get(key)
-      if (known !== undefined && (known.keys === null || known.keys === data?.keys)) return this.#judge(known, data)
+      if (stored !== undefined && (stored.keys === null || stored.keys === data?.keys)) return this.#judge(stored, data)
       return andThen(this.#verifyNew(token, use, unsigned, data), (result) => {
         if (!result.ok) return result
         const judged = this.#judge(result, this.#issuer.current(this.#policy))

@@ -1,6 +1,5 @@
 /** A bearer token that is a JWT is verified with the provider's keys; no call is made for it, unless the operator wants revocation to be noticed. */
 import { numericDate } from '../../../oauth/claims.ts'
-import { isCompactJws } from '../../../oauth/jwt.ts'
 import { cookieOf } from '../credentials.ts'
 import type { Evidence } from '../evidence.ts'
 import { andThen, type Soon } from '../soon.ts'
@@ -8,6 +7,7 @@ import { JWT_REASONS, type RefusedJwt, type VerifiedJwt } from '../token-verifie
 import type { IntrospectionFlow } from './introspection.ts'
 import { type Flow, type FlowParts, type Outcome, type TokenAttempt, unauthorized, unreachable } from './outcome.ts'
 
+/** Method `bearer`. */
 export class BearerFlow implements Flow<TokenAttempt> {
   readonly #parts: FlowParts
   readonly #introspection: IntrospectionFlow
@@ -21,9 +21,11 @@ export class BearerFlow implements Flow<TokenAttempt> {
 
   authenticate(attempt: TokenAttempt): Soon<Outcome> {
     const { token, client } = attempt
-    if (!isCompactJws(token.token)) return NOT_A_JWT
     const verified = this.#parts.verifier.verify(token.token, { client, typ: 'access-token', verifySignature: true })
-    return andThen(verified, (result) => (result.ok ? this.#conclude(result, attempt) : this.#refuse(result)))
+    return andThen(verified, (result) => {
+      if (result === null) return NOT_A_JWT
+      return result.ok ? this.#conclude(result, attempt) : this.#refuse(result)
+    })
   }
 
   close(): void {
@@ -56,7 +58,9 @@ export class BearerFlow implements Flow<TokenAttempt> {
 
   #refuse({ reason, claims }: RefusedJwt): Outcome {
     if (reason === 'keys_unreachable') return unreachable(this.#parts, JWT_REASONS[reason])
-    return unauthorized(JWT_REASONS[reason], membersOf(claims))
+    const { verifier, issuer, issuerPolicy } = this.#parts
+    const expected = reason === 'wrong_issuer' ? { expected_iss: verifier.issuersFor(issuer.current(issuerPolicy)).join(' ') } : {}
+    return unauthorized(JWT_REASONS[reason], { ...membersOf(claims), ...expected })
   }
 }
 

@@ -53,6 +53,7 @@ interface Asked {
   readonly engine: Engine
 }
 
+/** Method `introspection`; one engine for each client. */
 export class IntrospectionFlow implements Flow<TokenAttempt> {
   readonly #parts: FlowParts
   readonly #asked = new Map<number, Asked>()

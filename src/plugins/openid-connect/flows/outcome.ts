@@ -48,6 +48,7 @@ export interface NotApplicable {
   readonly reason: string
 }
 
+/** Not applicable in every flow means that nothing authenticates the request. */
 export type Outcome = Authenticated | Unauthorized | Unexpected | NotApplicable
 
 /** One request with what it presents. */
@@ -56,10 +57,12 @@ export interface Attempt {
   readonly client: Client
 }
 
+/** With a well-formed token. */
 export interface TokenAttempt extends Attempt {
   readonly token: FoundToken
 }
 
+/** With a user's name and password. */
 export interface PairAttempt extends Attempt {
   readonly pair: FoundPair
 }
@@ -82,6 +85,7 @@ export interface FlowParts {
   readonly evidence: EvidenceMaker
 }
 
+/** @param reason static text */
 export function unauthorized(reason: string, members?: LogMembers): Unauthorized {
   return members === undefined ? { kind: 'unauthorized', reason } : { kind: 'unauthorized', reason, members }
 }

@@ -8,7 +8,7 @@
  * There is one call at a time for each digest; refusals and failures are not kept.
  */
 import { hash } from 'node:crypto'
-import { Cache, type CacheSpace, type Loaded } from '../../../cache/cache.ts'
+import type { CacheSpace, Loaded } from '../../../cache/cache.ts'
 import type { FailedAnswer } from '../../../introspection/answer.ts'
 import type { CallGuard } from '../../../introspection/call-guard.ts'
 import { createSharedIntrospection, SHARED_NAME, type SharedIntrospection } from '../../../introspection/engine.ts'
@@ -16,10 +16,9 @@ import type { IntrospectedRequest } from '../../../introspection/request.ts'
 import { numericDate } from '../../../oauth/claims.ts'
 import { type FormRequest, type Pairs, toHttpRequest, withHeaders } from '../../../oauth/form.ts'
 import type { HttpClient, HttpRequest } from '../../../oauth/http.ts'
-import { decodeJwt, isCompactJws } from '../../../oauth/jwt.ts'
+import { decodeJwt } from '../../../oauth/jwt.ts'
 import { endpointOf, type ServerMetadata } from '../../../oauth/metadata.ts'
 import { type Grant, type GrantedTokens, interpretTokenResponse, type TokenOutcome, tokenRequest } from '../../../oauth/token.ts'
-import type { PluginSettings } from '../../../plugin/kit.ts'
 import { errorText } from '../../../util/errors.ts'
 import { copiedHeaders, copiedParameters } from '../caller-arguments.ts'
 import type { Client } from '../clients.ts'
@@ -41,15 +40,8 @@ import {
   unexpected,
   unreachable,
 } from './outcome.ts'
+import { type Obtained, type TokenStore, TokenStores } from './token-stores.ts'
 
-/** What a pair has brought. */
-export type Obtained =
-  | { readonly kind: 'granted'; readonly tokens: GrantedTokens; readonly idToken: VerifiedJwt | null }
-  | { readonly kind: 'refused'; readonly providerError: string | undefined }
-  | { readonly kind: 'bad-id-token'; readonly reason: RefusedJwt['reason'] }
-  | FailedAnswer
-
-export type TokenCache = Cache<Obtained>
 type Granted = Extract<Obtained, { kind: 'granted' }>
 
 /** Everything that a request to the token endpoint is made of. */
@@ -65,29 +57,16 @@ interface Question {
 /** Bytes of an entry besides the tokens. */
 const ENTRY_BYTES = 1024
 const BYTES_PER_CHARACTER = 4
-/** Tokens are larger than answers of other kinds, and there are fewer users than tokens. */
-const MAX_BYTES = 33_554_432
 const DEFAULT_TTL_S = 3600
 const DEFAULT_TIMEOUT_MS = 10_000
 /** Errors with which a token endpoint refuses the gateway itself, not the user (RFC 6749 section 5.2). */
 const OUR_FAULTS = new Set(['invalid_client', 'unauthorized_client', 'unsupported_grant_type'])
 
-/** The tokens of a process: configurations with the same salt share them. */
-export function createTokenCache(
-  settings: PluginSettings,
-  now: () => number,
-): { readonly cache: TokenCache; readonly space: CacheSpace<Obtained> } {
-  const cache: TokenCache = new Cache({
-    maxEntries: settings.introspection_cache_max_entries,
-    maxBytes: MAX_BYTES,
-    maxNegativeEntries: 1,
-    now,
-  })
-  return { cache, space: cache.space() }
-}
-
+/** Method `password`. */
 export class PasswordFlow implements Flow<PairAttempt> {
   readonly #parts: FlowParts
+  readonly #stores: TokenStores
+  readonly #store: TokenStore
   readonly #space: CacheSpace<Obtained>
   readonly #shared: SharedIntrospection
   readonly #http: HttpClient
@@ -99,7 +78,9 @@ export class PasswordFlow implements Flow<PairAttempt> {
     const { kit, config } = parts
     this.#parts = parts
     this.#timeoutMs = config.timeout ?? DEFAULT_TIMEOUT_MS
-    this.#space = kit.shared('openid-connect tokens', () => createTokenCache(kit.settings, kit.now)).space
+    this.#stores = kit.shared('openid-connect tokens', () => new TokenStores(kit.settings, kit.now))
+    this.#store = this.#stores.acquire(config.cache_tokens_salt ?? kit.pluginId, kit.pluginId, hash('sha256', JSON.stringify(config)))
+    this.#space = this.#store.space
     this.#shared = kit.shared(SHARED_NAME, () => createSharedIntrospection(kit.settings, kit.now))
     this.#http = kit.httpClient({
       timeoutMs: this.#timeoutMs,
@@ -124,6 +105,7 @@ export class PasswordFlow implements Flow<PairAttempt> {
   }
 
   close(): void {
+    this.#stores.release(this.#store)
     for (const server of this.#guards.keys()) this.#shared.guards.release(server)
     this.#guards.clear()
   }
@@ -167,14 +149,13 @@ export class PasswordFlow implements Flow<PairAttempt> {
   /** A JWT is verified each time; an opaque token came from the provider itself. */
   #verify(granted: Granted, question: Question, key: string, again: boolean): Soon<Outcome> {
     const { access_token: token } = granted.tokens
-    if (!isCompactJws(token)) return this.#authenticated(granted, null)
     const verified = this.#parts.verifier.verify(token, {
       client: question.client,
       typ: 'access-token',
       verifySignature: this.#checksSignatures,
     })
     return andThen(verified, (result): Soon<Outcome> => {
-      if (result.ok) return this.#authenticated(granted, result)
+      if (result === null || result.ok) return this.#authenticated(granted, result)
       if (result.reason === 'keys_unreachable') return unreachable(this.#parts, JWT_REASONS[result.reason])
       if (again && CURABLE.has(result.reason)) {
         this.#space.invalidate(key)
