@@ -47,7 +47,6 @@ export const requestFields = {
   }),
   refresh_tokens: field.boolean({
     default: true,
-    notBuilt: later.refresh,
     description: 'Refreshes access tokens that expired or soon expire when a refresh token is at hand.',
   }),
 
