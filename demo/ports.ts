@@ -10,19 +10,20 @@ export interface DemoPorts {
 
 const FIXED: DemoPorts = { proxy: 8000, admin: 8001, authorizationServer: 8090, upstream: 9080 }
 
-/** A port of the demo is taken by another program. */
+/** Ports of the demo are taken by other programs. */
 export class PortInUseError extends Error {
-  constructor(port: number) {
-    super(
-      `port ${port} is in use by another program. Stop that program, or let the demo choose free ports:\n\n  npm run demo -- --ports auto\n`,
-    )
+  constructor(ports: readonly number[]) {
+    const taken = ports.length === 1 ? `port ${ports[0]} is in use` : `ports ${ports.join(', ')} are in use`
+    super(`${taken} by another program. Stop it, or let the demo choose free ports:\n\n  npm run demo -- --ports auto\n`)
   }
 }
 
 /** The usual ports, checked to be free, or any free ones. @throws {PortInUseError} */
 export async function choosePorts(auto: boolean): Promise<DemoPorts> {
   if (auto) return { proxy: 0, admin: 0, authorizationServer: 0, upstream: 0 }
-  for (const port of Object.values(FIXED)) if (!(await isFree(port))) throw new PortInUseError(port)
+  const taken: number[] = []
+  for (const port of Object.values(FIXED)) if (!(await isFree(port))) taken.push(port)
+  if (taken.length > 0) throw new PortInUseError(taken)
   return FIXED
 }
 

@@ -35,7 +35,11 @@ export async function provision(admin: string, server: AuthorizationServer, upst
       client_id: ['kong'],
       client_auth: ['private_key_jwt'],
       auth_methods: ['bearer', 'introspection', 'password'],
+      scopes: ['openid', 'orders:read'],
       scopes_required: ['orders:read'],
+      consumer_claims: [['preferred_username'], ['sub']],
+      consumer_optional: true,
+      cache_ttl_max: TTL_S,
     },
   })
   say('')

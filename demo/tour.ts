@@ -149,17 +149,25 @@ function upstreamHeaders(json: unknown): Record<string, string> {
 /** What to paste while everything stays up. */
 export function printCommands({ gateway, server, say }: Stage): void {
   const token = `curl -s ${server.endpoints.token} -u orders:orders-secret -d grant_type=password -d username=john -d password=doe -d scope='openid orders:read'`
-  say('Everything stays up until Ctrl-C. To try:')
-  for (const command of [
-    `TOKEN=$(${token} | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')`,
-    `curl -i ${gateway.proxy}/orders`,
-    `curl -i ${gateway.proxy}/orders -H "Authorization: Bearer $TOKEN"`,
-    `curl -i ${gateway.proxy}/reports -H "Authorization: Bearer $TOKEN"`,
-    `curl -i ${gateway.proxy}/reports -u john:doe`,
-    `curl -s ${server.endpoints.revocation} -u orders:orders-secret -d token=$TOKEN`,
-    `curl -s ${gateway.admin}/plugins`,
-    `curl -s ${gateway.admin}/openid-connect/issuers`,
-  ])
-    say(`  ${command}`)
+  const groups: Readonly<Record<string, readonly string[]>> = {
+    'A token for john, good for five minutes:': [`TOKEN=$(${token} | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')`],
+    'oauth2-introspection: refused without the token, served with it:': [
+      `curl -i ${gateway.proxy}/orders`,
+      `curl -i ${gateway.proxy}/orders -H "Authorization: Bearer $TOKEN"`,
+    ],
+    'openid-connect: the same token, or a password that the gateway turns into a token:': [
+      `curl -i ${gateway.proxy}/reports -H "Authorization: Bearer $TOKEN"`,
+      `curl -i ${gateway.proxy}/reports -u john:doe`,
+    ],
+    [`Revoked: refused by both after ${TTL_S} s at the latest:`]: [
+      `curl -s ${server.endpoints.revocation} -u orders:orders-secret -d token=$TOKEN`,
+    ],
+    'What the gateway knows:': [`curl -s ${gateway.admin}/plugins`, `curl -s ${gateway.admin}/openid-connect/issuers`],
+  }
+  say('Everything stays up until Ctrl-C. Commands to paste into another terminal:')
+  for (const [title, commands] of Object.entries(groups)) {
+    say(`\n${title}`)
+    for (const command of commands) say(`  ${command}`)
+  }
   say('')
 }

@@ -58,7 +58,7 @@ async function serve(more: Partial<ForegroundOptions> = {}): Promise<Serving> {
     prefix,
     start: async () => gateway,
     beforeReload: () => ({ needRestart: [] }),
-    onReady: ready.resolve,
+    onReady: () => ready.resolve(),
     complain: (line) => complaints.push(line),
     force: forced.resolve,
     ...more,

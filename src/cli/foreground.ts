@@ -22,7 +22,7 @@ export interface ForegroundOptions {
   readonly start: () => Promise<ServingGateway>
   /** Checks what a reload would read, before the gateway reloads. @param file conf file instead of the one of the start, or null */
   readonly beforeReload: (file: string | null) => Pick<ReloadOutcome, 'needRestart'>
-  readonly onReady: () => void
+  readonly onReady: (addresses: Addresses) => void
   /** A line for the operator about something that failed while nobody waited for an answer. */
   readonly complain: (line: string) => void
   /** Ends the process at once: the operator asked twice. */
@@ -86,7 +86,7 @@ class ForegroundRun {
     this.#reloads.clear()
     this.#gateway = await this.#options.start()
     writeState(this.#options.prefix, this.#gateway.addresses)
-    if (this.#ending === null) this.#options.onReady()
+    if (this.#ending === null) this.#options.onReady(this.#gateway.addresses)
     else this.#finish(this.#gateway, this.#ending)
     if (this.#reloadWanted) this.#wantReload()
     const closed = this.#gateway.closed.then(() => (this.#ending === null ? undefined : this.#ended.promise))

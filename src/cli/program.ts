@@ -96,7 +96,8 @@ function readArguments(command: Command, args: readonly string[], streams: Strea
     const verbose = flags.has('v') || flags.has('vv') ? (line: string) => streams.err(line) : () => {}
     return { positionals: parsed.positionals, values, flags, terminal: { ...streams, verbose } }
   } catch (error) {
-    if (error instanceof TypeError) return error.message
+    // Node goes on with advice that fits no command of ours.
+    if (error instanceof TypeError) return error.message.replace(/\. To specify a positional argument .*$/s, '')
     throw error
   }
 }

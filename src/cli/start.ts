@@ -7,7 +7,7 @@ import { errorText } from '../util/errors.ts'
 import { COMMON_USAGE, CONF, CONF_USAGE, type Command, CommandError, type Invocation, PREFIX, PREFIX_USAGE } from './command.ts'
 import { startDaemon, tellStarter } from './daemon.ts'
 import { runForeground } from './foreground.ts'
-import { findRunning, preparePrefix } from './process-files.ts'
+import { type Addresses, findRunning, preparePrefix } from './process-files.ts'
 import { loadFor, sourcesOf } from './sources.ts'
 
 /** Options of Kong's `start` that have nothing to do here; scripts that give them go on working. */
@@ -50,11 +50,24 @@ export async function startGateway(invocation: Invocation): Promise<number> {
   preparePrefix(prefix)
   if (loaded.settings.nginx_daemon) {
     await startDaemon(prefix, ['start', '--detached', ...passedOn(invocation)])
-    invocation.terminal.out('Sallyport started')
+    announce(invocation, prefix, findRunning(prefix)?.addresses ?? null)
     return 0
   }
-  await serve(invocation, loaded, () => invocation.terminal.out('Sallyport started'))
+  await serve(invocation, loaded, (addresses) => announce(invocation, prefix, addresses))
   return 0
+}
+
+/** The first line is what scripts wait for; the second says where to go. */
+function announce({ terminal }: Invocation, prefix: string, addresses: Addresses | null): void {
+  const listeners = Object.entries({
+    proxy: addresses?.proxy ?? [],
+    'Admin API': addresses?.admin ?? [],
+    'Status API': addresses?.status ?? [],
+  })
+    .filter(([, own]) => own.length > 0)
+    .map(([name, own]) => `${name} ${own.join(' ')}, `)
+  terminal.out('Sallyport started')
+  terminal.out(`  ${listeners.join('')}data in ${prefix}`)
 }
 
 /** The process in the background: the reason of a failure goes to the process that waits, not only into a log. */
@@ -72,7 +85,7 @@ async function serveForStarter(invocation: Invocation): Promise<number> {
   }
 }
 
-async function serve(invocation: Invocation, loaded: LoadedSettings, onReady: () => void): Promise<void> {
+async function serve(invocation: Invocation, loaded: LoadedSettings, onReady: (addresses: Addresses) => void): Promise<void> {
   const { settings } = loaded
   const { terminal } = invocation
   const sources: SettingsSources = { ...sourcesOf(invocation), file: loaded.file }

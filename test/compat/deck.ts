@@ -1,7 +1,7 @@
 import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 
-/** `present`: 1.28 and newer, whose commands are under `gateway`; `former`: before, as Debian has it. */
+/** `present`: releases whose commands are under `gateway`; `former`: those before, as Debian has them. */
 type Generation = 'former' | 'present'
 
 export type DeckAnswer = { readonly exitCode: number | null; readonly output: string }

@@ -1,7 +1,7 @@
 /**
  * A plugin of one's own: adds a greeting to the upstream request and to the answer. The gateway loads every folder of `plugins_dir`:
  *
- *   SALLYPORT_PLUGINS_DIR=$PWD/examples/plugins npm start
+ *   SALLYPORT_PLUGINS_DIR=$PWD/examples/plugins SALLYPORT_NGINX_DAEMON=off npm start
  *   curl -X POST localhost:8001/plugins -d name=say-hello -d config.greeting=Ahoy
  *
  * @param {import('sallyport/plugin').PluginApi} api
