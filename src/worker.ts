@@ -133,7 +133,8 @@ class Worker {
       },
       handle: (downstream) => handle(downstream, this.#runtime),
       onBadRequest: (status, peer, requestId) => this.#log.info('bad request', { status, peer, request_id: requestId }),
-      product: this.#runtime.shown.server ? PRODUCT : null,
+      product: PRODUCT,
+      shown: this.#runtime.shown,
       errorDefaultType: this.#settings.error_default_type,
     })
   }
@@ -243,14 +244,9 @@ class Worker {
     }
   }
 
-  /** No new connections; requests in flight are answered; then the end. */
+  /** No new connections; requests in flight are answered; then the primary says when to end. */
   #drain(): void {
-    const closed = this.#front.map(({ server, drain }) => {
-      const done = new Promise<void>((resolve) => server.close(() => resolve()))
-      drain()
-      return done
-    })
-    Promise.all(closed).then(() => this.#exit())
+    Promise.all(this.#front.map((front) => front.drain())).then(() => this.#port.send({ type: 'drained' }))
   }
 
   #exit(): void {

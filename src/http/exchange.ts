@@ -80,13 +80,21 @@ export interface UpstreamRequest {
 /** Why an exchange with an upstream failed; the message of the log. */
 export type UpstreamFailure = 'resolve' | 'connect' | 'connect-timeout' | 'tls' | 'timeout' | 'reset' | 'bad-response'
 
+/** How far a failed exchange had come. */
+export interface UpstreamProgress {
+  /** Any byte of the request may have reached the upstream. */
+  readonly sent: boolean
+  /** It certainly went over a kept connection, which the upstream may have been closing at that moment. */
+  readonly reused: boolean
+}
+
 export interface UpstreamHandler {
   onHead(status: number, reason: string, headers: HeaderList): void
   /** Answers false to pause until {@link UpstreamCall.resume}. */
   onData(chunk: Uint8Array): boolean
   onEnd(): void
-  /** Called once, instead of `onEnd`. `sent` tells whether any byte of the request may have reached the upstream. */
-  onFailure(failure: UpstreamFailure, sent: boolean, error: unknown): void
+  /** Called once, instead of `onEnd`. */
+  onFailure(failure: UpstreamFailure, progress: UpstreamProgress, error: unknown): void
 }
 
 export interface UpstreamCall {

@@ -2,7 +2,7 @@
  * From a decided request to the upstream's answer: one attempt per turn, and the reason why it is repeated or not. Retries are Kong's: only for failures
  * before the answer's head, never because of a status, never for POST, LOCK or PATCH once anything was sent, and only with a body that can be sent again.
  */
-import type { Origin, UpstreamCall, UpstreamFailure, UpstreamHandler } from '../http/exchange.ts'
+import type { Origin, UpstreamCall, UpstreamFailure, UpstreamHandler, UpstreamProgress } from '../http/exchange.ts'
 import type { HeaderList } from '../http/headers.ts'
 import type { RequestContext } from '../plugin/context.ts'
 import type { ServiceEntity } from './snapshot.ts'
@@ -63,6 +63,7 @@ export class Forwarding implements UpstreamHandler {
   readonly #listener: ForwardListener
   #call: UpstreamCall | null = null
   #triesLeft: number
+  #freeTryUsed = false
   #headSeen = false
   #abandoned = false
   #body: Uint8Array | NodeJS.ReadableStream | null = null
@@ -123,11 +124,14 @@ export class Forwarding implements UpstreamHandler {
     this.#listener.onEnd()
   }
 
-  onFailure(failure: UpstreamFailure, sent: boolean, error: unknown): void {
+  onFailure(failure: UpstreamFailure, progress: UpstreamProgress, error: unknown): void {
     if (this.#abandoned) return
     if (this.#headSeen) return this.#listener.onCut(failure)
-    if (this.#mayRepeat(failure, sent)) {
-      this.#triesLeft--
+    if (this.#mayRepeat(failure, progress.sent)) {
+      // A kept connection that was closed while the request was on its way says nothing about the upstream (RFC 9112 section 9.3.1): once, it costs no try.
+      const isFree = failure === 'reset' && progress.reused && !this.#freeTryUsed
+      if (isFree) this.#freeTryUsed = true
+      else if (this.#triesLeft-- === 0) return this.#listener.onFailure(failure, error)
       this.#context.log.warn('upstream attempt failed, trying again', {
         failure,
         service: this.#target.service.name ?? this.#target.service.id,
@@ -138,7 +142,7 @@ export class Forwarding implements UpstreamHandler {
   }
 
   #mayRepeat(failure: UpstreamFailure, sent: boolean): boolean {
-    if (this.#triesLeft === 0 || !REPEATED.has(failure)) return false
+    if (!REPEATED.has(failure)) return false
     if (this.#body !== null && !(this.#body instanceof Uint8Array)) return false
     return (
       !sent ||

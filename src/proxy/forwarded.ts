@@ -96,9 +96,26 @@ export function setForwarded(headers: HeaderList, facts: ForwardedFacts): void {
   if (prefix === null || prefix === '') headers.remove('x-forwarded-prefix')
   else headers.set('X-Forwarded-Prefix', prefix)
   headers.set('X-Real-IP', facts.clientAddress)
-  if (!facts.trusted) headers.remove('forwarded')
+  if (!facts.trusted) headers.removeWhere(isForgery)
   appendVia(headers, facts.version === '2' ? '2' : facts.version === '1.0' ? '1' : '1.1', facts.product)
 }
+
+/** `Forwarded`, and our own names with `_` for `-`, which CGI and WSGI cannot tell apart. */
+function isForgery(name: string): boolean {
+  if (name === 'forwarded') return true
+  return name.charCodeAt(0) === 120 && name.includes('_') && OWN_NAMES.has(name.replaceAll('_', '-'))
+}
+
+const OWN_NAMES = new Set([
+  'x-forwarded-for',
+  'x-forwarded-proto',
+  'x-forwarded-host',
+  'x-forwarded-port',
+  'x-forwarded-path',
+  'x-forwarded-prefix',
+  'x-real-ip',
+  'x-kong-request-id',
+])
 
 /** Appends this hop to `Via` (RFC 9110 section 7.6.3). */
 export function appendVia(headers: HeaderList, version: string, product: string): void {

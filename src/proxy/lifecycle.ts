@@ -4,7 +4,7 @@
  *
  *   head checks > rewrite > route > answers before plugins > access > forward or answer > header_filter > body_filter > log
  */
-import { PassThrough } from 'node:stream'
+import { PassThrough, type Readable } from 'node:stream'
 import type { Downstream, UpstreamFailure } from '../http/exchange.ts'
 import type { HeaderList } from '../http/headers.ts'
 import { removeRequestHopByHop, removeResponseHopByHop } from '../http/hop-by-hop.ts'
@@ -24,7 +24,7 @@ import type { HeadFacts, Refusal } from './head-checks.ts'
 import { checkHead, isRefusal } from './head-checks.ts'
 import { removeIdentityHeaders } from './identity-hygiene.ts'
 import type { ProxyRuntime } from './runtime.ts'
-import { BodyTimeoutError, newRequestId } from './server.ts'
+import { ClientBodyError, newRequestId } from './server.ts'
 import type { Destination, Snapshot, StoredRoute } from './snapshot.ts'
 
 /** Serves one request. */
@@ -47,6 +47,7 @@ class Passage implements ForwardListener {
   #forwardedAt = 0
   #upstreamStatus: number | null = null
   #filters: readonly PluginInstance[] = []
+  #headSent = false
   #finished = false
 
   constructor(downstream: Downstream, runtime: ProxyRuntime) {
@@ -157,12 +158,18 @@ class Passage implements ForwardListener {
     const { request } = this.#context
     const { request_buffering } = (this.#destination as Destination).route
     if (!request.hasBody) return this.#send(null)
-    const small = request.bodyLength !== null && request.bodyLength <= this.#runtime.replayBytes
-    if (!request_buffering && !small && !request.bodyParts.complete) return this.#send(this.#restOfBody())
+    if (!request_buffering && !request.bodyParts.complete) return this.#send(this.#restOfBody())
     this.#continue(
       () => request.collectBody(this.#runtime.replayBytes).then(() => undefined),
-      () => this.#send(request.bodyParts.complete ? request.bodyParts.head : this.#restOfBody()),
+      () => this.#sendCollected(),
     )
+  }
+
+  #sendCollected(): void {
+    const { head, complete } = this.#context.request.bodyParts
+    const { maxBodyBytes } = this.#runtime
+    if (maxBodyBytes > 0 && head.length > maxBodyBytes) return this.#failWith(413)
+    this.#send(complete ? head : this.#restOfBody())
   }
 
   /** What was collected, followed by what is still to come; cut off at the largest allowed size. */
@@ -176,12 +183,17 @@ class Passage implements ForwardListener {
     if (maxBodyBytes > 0) {
       source.on('data', (chunk: Buffer) => {
         size += chunk.length
-        if (size <= maxBodyBytes || this.#finished) return
-        this.#forwarding?.abandon()
-        this.#failWith(413)
+        if (size > maxBodyBytes && !this.#finished) this.#breakOff(413)
       })
     }
-    source.on('error', (error: Error) => stream.destroy(error))
+    source.on('error', (error: Error) => {
+      if (error instanceof ClientBodyError && !this.#finished) this.#breakOff(error.status)
+      stream.destroy(error)
+    })
+    // What the upstream does not take any more is the front's to read and drop.
+    stream.once('close', () => {
+      if ('destroy' in source) (source as Readable).destroy()
+    })
     source.pipe(stream)
     return stream
   }
@@ -234,7 +246,13 @@ class Passage implements ForwardListener {
     this.#filters = bodyFilters(this.#instances)
     if (this.#filters.length > 0) headers.remove('content-length')
     this.#addProxiedHeaders(headers)
-    this.#downstream.sendHead(response.status, response.reason, response.headers)
+    try {
+      this.#downstream.sendHead(response.status, response.reason, response.headers)
+      this.#headSent = true
+    } catch (error) {
+      this.#forwarding?.abandon()
+      this.#fail(error)
+    }
   }
 
   onData(chunk: Uint8Array): boolean {
@@ -304,11 +322,22 @@ class Passage implements ForwardListener {
       if (shown.requestId) headers.set('X-Kong-Request-Id', this.#id)
     }
     this.#downstream.respond(response.status, response.reason, headers, body)
+    this.#headSent = true
     this.#finish(response.status)
   }
 
-  /** A failure of the HTTP machinery, in its own format. */
+  /** The client's body goes wrong while the upstream is reading it: the upstream never sees its end. */
+  #breakOff(status: number): void {
+    this.#forwarding?.abandon()
+    this.#failWith(status)
+  }
+
+  /** A failure of the HTTP machinery, in its own format; once an answer has begun, it can only be cut. */
   #failWith(status: number): void {
+    if (this.#headSent) {
+      this.#downstream.abort()
+      return this.#finish(this.#context.response.status)
+    }
     const { contentType, body } = renderFailure(this.#context.request.headers, status, undefined, this.#id, this.#runtime.errorDefaultType)
     this.#context.exit(status, body, [['Content-Type', contentType], ...(CLOSING.has(status) ? CLOSE : [])])
     this.#answer()
@@ -361,7 +390,7 @@ class Passage implements ForwardListener {
 
   #fail(error: unknown): void {
     if (this.#finished) return
-    if (error instanceof BodyTimeoutError) return this.#failWith(408)
+    if (error instanceof ClientBodyError) return this.#failWith(error.status)
     if (error instanceof GatewayError && error.source !== 'internal') {
       this.#context.error(
         error.status,

@@ -174,6 +174,9 @@ export class WorkerPool {
         member.appliedVersion = message.version
         this.#refusal = message.reason
         break
+      case 'drained':
+        this.#tell(member, { type: 'stop' })
+        break
       case 'object':
         this.#options.onObject(message)
         break

@@ -9,7 +9,12 @@
  *     │ <───────── object {plugin, kind, …}  │   to keep in the database and send to all
  *     │ stats?  ───────────────────────────> │
  *     │ <────────────────────────────── stats│
- *     │ purge, drain, stop ────────────────> │
+ *     │ purge, drain ──────────────────────> │
+ *     │ <──────────────────────────── drained│   all is answered
+ *     │ stop ──────────────────────────────> │   ends
+ *
+ * A draining worker does not end by itself: the primary hands over accepted connections in messages of its own on the same channel, and a worker that was gone
+ * before it had read them would take them along. Whatever the primary sent before `stop` has been read, and given back, when the worker reads `stop`.
  */
 import type { Frame } from './snapshot.ts'
 import type { WorkerSettings } from './worker-settings.ts'
@@ -25,6 +30,7 @@ export type ToWorker =
 export type FromWorker =
   | { readonly type: 'ready' }
   | { readonly type: 'listening'; readonly addresses: readonly string[] }
+  | { readonly type: 'drained' }
   | { readonly type: 'applied'; readonly version: number }
   | { readonly type: 'failed'; readonly version: number; readonly reason: string }
   | {

@@ -2,7 +2,7 @@
  * Requests to upstreams over pooled keep-alive connections. A pool is keyed by everything that makes two connections different: protocol, host, port, TLS
  * identity and connect time-out; it is made at first use and dropped when it has been idle for long.
  */
-import { Pool } from 'undici'
+import { buildConnector, Pool } from 'undici'
 import type { Origin, UpstreamCall, UpstreamClient, UpstreamFailure, UpstreamHandler, UpstreamRequest } from '../http/exchange.ts'
 import { HeaderList } from '../http/headers.ts'
 import type { Resolver } from './resolver.ts'
@@ -21,10 +21,12 @@ export interface UpstreamClientOptions {
 
 /** An upstream's head beyond this is refused (502). */
 const DEFAULT_MAX_HEAD_BYTES = 65_536
+/** More interim responses (1xx) than this to one request are refused (502): they cost the upstream nothing. */
+const MAX_INTERIM = 16
 
 export function createUpstreamClient(options: UpstreamClientOptions): UpstreamClient {
-  const pools = new Map<string, Pool>()
-  const poolOf = (origin: Origin): Pool => {
+  const pools = new Map<string, CountedPool>()
+  const poolOf = (origin: Origin): CountedPool => {
     const key = `${origin.protocol}|${origin.host}|${origin.port}|${origin.serverName}|${origin.verifyTls}|${origin.connectTimeoutMs}`
     const known = pools.get(key)
     if (known !== undefined) return known
@@ -34,8 +36,9 @@ export function createUpstreamClient(options: UpstreamClientOptions): UpstreamCl
   }
   return {
     send(request, handler) {
-      const call = new Call(request, handler)
-      poolOf(request.origin).dispatch(
+      const pool = poolOf(request.origin)
+      const call = new Call(request, handler, pool)
+      pool.pool.dispatch(
         {
           path: request.path,
           // undici types the methods it knows; the wire allows any token.
@@ -51,29 +54,42 @@ export function createUpstreamClient(options: UpstreamClientOptions): UpstreamCl
       return call
     },
     async close() {
-      await Promise.all([...pools.values()].map((pool) => pool.destroy()))
+      await Promise.all([...pools.values()].map(({ pool }) => pool.destroy()))
       pools.clear()
     },
   }
 }
 
-function createPool(origin: Origin, options: UpstreamClientOptions): Pool {
+/** A pool, and how many connections were opened in it: what was sent while none was opened went over one that had been used before. */
+interface CountedPool {
+  readonly pool: Pool
+  connections: number
+}
+
+function createPool(origin: Origin, options: UpstreamClientOptions): CountedPool {
   const host = origin.host.includes(':') ? `[${origin.host}]` : origin.host
-  return new Pool(`${origin.protocol}://${host}:${origin.port}`, {
+  const connect = buildConnector({
+    allowH2: false,
+    timeout: origin.connectTimeoutMs,
+    lookup: options.resolver.lookup,
+    rejectUnauthorized: origin.verifyTls,
+    ...(origin.serverName === null ? {} : { servername: origin.serverName }),
+    ...(options.trustedCertificates === undefined ? {} : { ca: [...options.trustedCertificates] }),
+  })
+  const pool = new Pool(`${origin.protocol}://${host}:${origin.port}`, {
     pipelining: options.keepaliveIdleMs === 0 ? 0 : 1,
     keepAliveTimeout: Math.max(options.keepaliveIdleMs, 1),
     keepAliveMaxTimeout: Math.max(options.keepaliveIdleMs, 1),
     maxRequestsPerClient: options.keepaliveMaxRequests,
     maxHeaderSize: options.maxHeadBytes ?? DEFAULT_MAX_HEAD_BYTES,
     allowH2: false,
-    connect: {
-      timeout: origin.connectTimeoutMs,
-      lookup: options.resolver.lookup,
-      rejectUnauthorized: origin.verifyTls,
-      ...(origin.serverName === null ? {} : { servername: origin.serverName }),
-      ...(options.trustedCertificates === undefined ? {} : { ca: [...options.trustedCertificates] }),
+    connect(connectOptions, callback) {
+      counted.connections++
+      connect(connectOptions, callback)
     },
   })
+  const counted: CountedPool = { pool, connections: 0 }
+  return counted
 }
 
 type Controller = Parameters<NonNullable<import('undici').Dispatcher.DispatchHandler['onRequestStart']>>[0]
@@ -84,12 +100,18 @@ class Call implements UpstreamCall {
   readonly #handler: UpstreamHandler
   #controller: Controller | null = null
   #started = false
+  readonly #pool: CountedPool
+  /** Connections of the pool when this exchange was asked for. */
+  readonly #connectionsBefore: number
+  #interim = 0
   #settled = false
   #aborted = false
 
-  constructor(request: UpstreamRequest, handler: UpstreamHandler) {
+  constructor(request: UpstreamRequest, handler: UpstreamHandler, pool: CountedPool) {
     this.#request = request
     this.#handler = handler
+    this.#pool = pool
+    this.#connectionsBefore = pool.connections
   }
 
   abort(): void {
@@ -109,16 +131,19 @@ class Call implements UpstreamCall {
   }
 
   onResponseStart(controller: Controller, status: number, _headers: unknown, reason?: string): void {
+    if (this.#settled) return
     // Interim responses are not forwarded; the final one follows (RFC 9110 section 15.2).
-    if (status < 200 || this.#settled) return
+    if (status >= 100 && status < 200 && ++this.#interim <= MAX_INTERIM) return
+    if (status < 200 || status > 599) return this.#refuse(controller, `status ${status}`)
     const headers = rawHeaders(controller.rawHeaders)
-    if (isAmbiguous(headers)) {
-      this.#settled = true
-      controller.abort(ABORTED)
-      this.#handler.onFailure('bad-response', true, new Error('ambiguous framing of the response'))
-      return
-    }
+    if (isAmbiguous(headers)) return this.#refuse(controller, 'ambiguous framing of the response')
     this.#handler.onHead(status, reason ?? '', headers)
+  }
+
+  #refuse(controller: Controller, reason: string): void {
+    this.#settled = true
+    controller.abort(ABORTED)
+    this.#handler.onFailure('bad-response', { sent: true, reused: false }, new Error(reason))
   }
 
   onResponseData(controller: Controller, chunk: Buffer): void {
@@ -134,7 +159,8 @@ class Call implements UpstreamCall {
   onResponseError(_controller: Controller, error: Error): void {
     if (this.#settled) return
     this.#settled = true
-    this.#handler.onFailure(classify(error), this.#started, error)
+    const reused = this.#started && this.#pool.connections === this.#connectionsBefore
+    this.#handler.onFailure(classify(error), { sent: this.#started, reused }, error)
   }
 
   get request(): UpstreamRequest {
