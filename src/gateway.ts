@@ -138,6 +138,7 @@ class RunningGateway implements Gateway {
       ownVersion: SALLYPORT_VERSION,
       processes: () => ({ master: process.pid, workers: pool.pids }),
       status: async () => readFigures(await pool.stats()),
+      routing: () => pool.routing,
       unreadiness: () => this.#unreadiness(database, pool),
       drain: () => {
         this.#draining = true

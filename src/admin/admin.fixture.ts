@@ -112,6 +112,7 @@ export async function startAdmin(t: TestContext, { kind = 'sqlite', ...overrides
       },
       workers: [{ pid: 1, heapBytes: 3 * 1024 * 1024 }],
     }),
+    routing: () => true,
     unreadiness: () => (draining ? 'draining' : null),
     drain: () => {
       draining = true

@@ -41,6 +41,8 @@ export interface AdminDeps {
   readonly ownVersion: string
   readonly processes: () => { readonly master: number; readonly workers: readonly number[] }
   readonly status: () => StatusFigures | Promise<StatusFigures>
+  /** True while a worker routes by a configuration. */
+  readonly routing: () => boolean
   /** Why requests should not be sent here yet, or any more; null when they may. */
   readonly unreadiness: () => string | null
   /** From now on `GET /status/ready` answers 503, so that a load balancer stops sending. */

@@ -79,10 +79,9 @@ export class WorkerPool {
     return this.#addresses
   }
 
-  /** True when every worker routes by a configuration. */
+  /** True while a worker routes by a configuration. */
   get routing(): boolean {
-    const alive = [...this.#members].filter(({ state }) => state !== 'draining' && state !== 'gone')
-    return alive.length > 0 && alive.every(({ state, appliedVersion }) => state === 'serving' && appliedVersion > 0)
+    return [...this.#members].some(({ state, appliedVersion }) => state === 'serving' && appliedVersion > 0)
   }
 
   get pids(): number[] {

@@ -430,3 +430,15 @@ async function isReady(gateway: Gateway): Promise<boolean> {
   assert.ok(status === 200 || status === 503)
   return status === 200
 }
+
+test('GET /status of the Admin API answers 503 while no worker routes, and 200 again when one does', async () => {
+  await using gateway = await startGateway({ database: 'off', workers: 1 })
+  const before = await gateway.admin('GET', '/')
+  const [worker] = (before.json as { pids: { workers: number[] } }).pids.workers
+  process.kill(worker as number, 'SIGKILL')
+  const seen: number[] = []
+  while (!(seen.includes(503) && seen.at(-1) === 200)) {
+    seen.push((await gateway.admin('GET', '/status')).status)
+    assert.ok(seen.length < 5000, `statuses: ${[...new Set(seen)].join(', ')}`)
+  }
+})

@@ -7,7 +7,7 @@ const EMPTY_HASH = '0'.repeat(32)
 
 const UNITS: Readonly<Record<string, readonly [number, string]>> = { k: [1024, 'KiB'], m: [1024 ** 2, 'MiB'], g: [1024 ** 3, 'GiB'] }
 
-/** `GET /status`: connections, memory, and whether the database answers; without a database, what configuration is loaded. */
+/** `GET /status`: connections, memory, and whether the database answers; without a database, what configuration is loaded. 503 while no worker routes. */
 export function statusEndpoint(deps: AdminDeps): Endpoint {
   return {
     path: '/status',
@@ -15,6 +15,7 @@ export function statusEndpoint(deps: AdminDeps): Endpoint {
       GET: async ({ query }) => {
         const format = memoryFormat(query)
         if (typeof format !== 'function') return format
+        if (!deps.routing()) return message(503, 'no worker routes requests')
         const { server, workers } = await deps.status()
         return ok({
           memory: {
