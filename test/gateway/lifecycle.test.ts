@@ -433,9 +433,8 @@ async function isReady(gateway: Gateway): Promise<boolean> {
 
 test('GET /status of the Admin API answers 503 while no worker routes, and 200 again when one does', async () => {
   await using gateway = await startGateway({ database: 'off', workers: 1 })
-  const before = await gateway.admin('GET', '/')
-  const [worker] = (before.json as { pids: { workers: number[] } }).pids.workers
-  process.kill(worker as number, 'SIGKILL')
+  const worker = (await gateway.admin('GET', '/')).json?.['pids']?.['workers']?.[0]
+  process.kill(Number(worker), 'SIGKILL')
   const seen: number[] = []
   while (!(seen.includes(503) && seen.at(-1) === 200)) {
     seen.push((await gateway.admin('GET', '/status')).status)
