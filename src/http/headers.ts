@@ -1,11 +1,40 @@
+import { consistsOf, TOKEN, VALUE } from './octets.ts'
+
+/** A name as it was spelt, with what is asked of it over and over. One object stands for all lines of a usual name. */
+export interface FieldName {
+  readonly name: string
+  readonly lower: string
+  /** How its line begins on the wire, with the end of the line before. */
+  readonly lineStart: string
+  /** Whether it may stand on the wire (RFC 9110 section 5.1). */
+  readonly token: boolean
+  /** Whether it is one of the two fields that decide a message's length. */
+  readonly framing: boolean
+}
+
+/** Makes the object for a name. */
+export function fieldName(name: string): FieldName {
+  const lower = name.toLowerCase()
+  return {
+    name,
+    lower,
+    lineStart: `\r\n${name}: `,
+    token: name !== '' && consistsOf(TOKEN, name),
+    framing: lower === 'content-length' || lower === 'transfer-encoding',
+  }
+}
+
 /**
  * One ordered, case-preserving, multi-valued list of header lines, from the wire to the wire. Values are byte strings (util/bytes.ts). Look-ups take
  * lower-case names.
  */
 export class HeaderList {
-  readonly #names: string[] = []
+  readonly #names: FieldName[] = []
   readonly #lower: string[] = []
   readonly #values: string[] = []
+  /** A line was added whose name is no token or whose value would end its line. */
+  #suspect = false
+  #framed = false
 
   /** From the flat `[name, value, name, value, …]` form. */
   static fromRaw(raw: readonly string[]): HeaderList {
@@ -17,6 +46,11 @@ export class HeaderList {
   /** Number of lines. */
   get size(): number {
     return this.#names.length
+  }
+
+  /** False where no line ever told a length: `Content-Length` and `Transfer-Encoding` need not be looked for. */
+  get framed(): boolean {
+    return this.#framed
   }
 
   /** Value of the first line of this name. */
@@ -49,30 +83,43 @@ export class HeaderList {
 
   /** Adds a line at the end. */
   add(name: string, value: string): void {
+    const known = knownName(name)
+    this.#check(known, value)
+    this.addParsed(known, value)
+  }
+
+  /** Adds a line whose name is known to be a token and whose value to hold no control but HTAB: for parsers, which have looked at each byte. */
+  addParsed(name: FieldName, value: string): void {
+    if (name.framing) this.#framed = true
     this.#names.push(name)
-    this.#lower.push(lowerCase(name))
+    this.#lower.push(name.lower)
     this.#values.push(value)
   }
 
   /** Replaces all lines of this name by one, at the place of the first; adds it at the end where there was none. */
   set(name: string, value: string): void {
-    const lower = lowerCase(name)
-    const index = this.#lower.indexOf(lower)
-    if (index === -1) {
-      this.#names.push(name)
-      this.#lower.push(lower)
-      this.#values.push(value)
-      return
-    }
-    this.#names[index] = name
+    const known = knownName(name)
+    const index = this.#lower.indexOf(known.lower)
+    this.#check(known, value)
+    if (index === -1) return this.addParsed(known, value)
+    // The lower-case name stays what it was, and so does what it says about framing.
+    this.#names[index] = known
     this.#values[index] = value
-    if (this.#lower.indexOf(lower, index + 1) !== -1) this.#removeFrom(index + 1, (other) => other === lower)
+    if (this.#lower.indexOf(known.lower, index + 1) !== -1) this.#removeFrom(index + 1, (other) => other === known.lower)
   }
 
   /** Removes all lines of this name. */
   remove(lowerName: string): void {
     const index = this.#lower.indexOf(lowerName)
-    if (index !== -1) this.#removeFrom(index, (other) => other === lowerName)
+    if (index === -1) return
+    if (this.#lower.indexOf(lowerName, index + 1) !== -1) return this.#removeFrom(index, (other) => other === lowerName)
+    const last = this.#names.length - 1
+    for (let i = index; i < last; i++) {
+      this.#names[i] = this.#names[i + 1] as FieldName
+      this.#lower[i] = this.#lower[i + 1] as string
+      this.#values[i] = this.#values[i + 1] as string
+    }
+    this.#truncate(last)
   }
 
   /** Removes every line whose lower-case name fulfils `predicate`. */
@@ -86,26 +133,53 @@ export class HeaderList {
     for (let i = start; i < this.#lower.length; i++) {
       const lower = this.#lower[i] as string
       if (predicate(lower)) continue
-      this.#names[kept] = this.#names[i] as string
+      this.#names[kept] = this.#names[i] as FieldName
       this.#lower[kept] = lower
       this.#values[kept] = this.#values[i] as string
       kept++
     }
-    this.#names.length = kept
-    this.#lower.length = kept
-    this.#values.length = kept
+    this.#truncate(kept)
+  }
+
+  #truncate(size: number): void {
+    this.#names.length = size
+    this.#lower.length = size
+    this.#values.length = size
   }
 
   /** Calls `visit` for each line, in order. */
   each(visit: (name: string, value: string, lowerName: string) => void): void {
-    for (let i = 0; i < this.#names.length; i++) visit(this.#names[i] as string, this.#values[i] as string, this.#lower[i] as string)
+    for (let i = 0; i < this.#names.length; i++) {
+      visit((this.#names[i] as FieldName).name, this.#values[i] as string, this.#lower[i] as string)
+    }
+  }
+
+  /** Name of line `index` (0 to size - 1). */
+  nameAt(index: number): FieldName {
+    return this.#names[index] as FieldName
+  }
+
+  /** Value of line `index`. */
+  valueAt(index: number): string {
+    return this.#values[index] as string
+  }
+
+  /** Name of the first line that must not go on the wire: its name is no token, or its value holds a control or what is no byte. Undefined: all are clean. */
+  unsafeName(): string | undefined {
+    if (!this.#suspect) return undefined
+    const index = this.#names.findIndex((name, i) => !isClean(name, this.#values[i] as string))
+    return index === -1 ? undefined : (this.#names[index] as FieldName).name
+  }
+
+  #check(name: FieldName, value: string): void {
+    if (!isClean(name, value)) this.#suspect = true
   }
 
   /** The flat form. */
   toRaw(): string[] {
     const raw: string[] = new Array(this.#names.length * 2)
     for (let i = 0; i < this.#names.length; i++) {
-      raw[i * 2] = this.#names[i] as string
+      raw[i * 2] = (this.#names[i] as FieldName).name
       raw[i * 2 + 1] = this.#values[i] as string
     }
     return raw
@@ -114,14 +188,19 @@ export class HeaderList {
 
 const NONE: readonly string[] = []
 
-/** Lower-case forms of the names that were seen, so that usual names cost no new string. Bounded: clients choose names. */
-const LOWERED = new Map<string, string>()
-const LOWERED_MAX = 1024
+/** RFC 9110 sections 5.1, 5.5. */
+function isClean(name: FieldName, value: string): boolean {
+  return name.token && consistsOf(VALUE, value)
+}
 
-function lowerCase(name: string): string {
-  const known = LOWERED.get(name)
+/** Names that were seen, so that usual ones cost no new string. Bounded: clients choose names. */
+const KNOWN = new Map<string, FieldName>()
+const KNOWN_MAX = 1024
+
+function knownName(name: string): FieldName {
+  const known = KNOWN.get(name)
   if (known !== undefined) return known
-  const lower = name.toLowerCase()
-  if (LOWERED.size < LOWERED_MAX) LOWERED.set(name, lower)
-  return lower
+  const made = fieldName(name)
+  if (KNOWN.size < KNOWN_MAX) KNOWN.set(name, made)
+  return made
 }
