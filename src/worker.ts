@@ -30,6 +30,9 @@ import { errorText } from './util/errors.ts'
 /** Product token that Kong's clients know, and the version they negotiate on. */
 const PRODUCT = 'kong/3.9.1'
 
+/** Header lines of one request. */
+const MAX_HEADER_LINES = 1000
+
 /** What a worker is made of, apart from the process that it lives in. */
 export interface WorkerPort {
   send(message: FromWorker): void
@@ -86,7 +89,8 @@ class Worker {
     const trustedCertificates = readTrusted(settings.lua_ssl_trusted_certificate)
     const upstream = createUpstreamClient({
       resolver,
-      keepaliveIdleMs: settings.upstream_keepalive_pool_size === 0 ? 0 : settings.upstream_keepalive_idle_timeout * 1000,
+      poolSize: settings.upstream_keepalive_pool_size,
+      keepaliveIdleMs: settings.upstream_keepalive_idle_timeout * 1000,
       keepaliveMaxRequests: settings.upstream_keepalive_max_requests,
       trustedCertificates,
     })
@@ -102,7 +106,6 @@ class Worker {
       snapshot: null,
       upstream,
       trust: createTrust(settings),
-      headLimits: { lineBytes: settings.large_client_header_buffers.size, lines: 1000 },
       shown,
       log,
       onFinished: createAccessLog(accessLog),
@@ -122,15 +125,15 @@ class Worker {
   #createFront(): Front {
     const { large_client_header_buffers: buffers } = this.#settings
     return createFront({
-      limits: {
-        headBytes: buffers.count * buffers.size,
-        headTimeoutMs: this.#settings.client_header_timeout,
-        bodyTimeoutMs: this.#settings.client_body_timeout,
-        sendTimeoutMs: this.#settings.send_timeout,
-        keepaliveTimeoutMs: this.#settings.keepalive_timeout,
-        keepaliveRequests: this.#settings.keepalive_requests,
-        lingeringTimeoutMs: this.#settings.lingering_timeout,
+      limits: { lineBytes: buffers.size, headBytes: buffers.count * buffers.size, lines: MAX_HEADER_LINES },
+      deadlines: {
+        headMs: this.#settings.client_header_timeout,
+        bodyMs: this.#settings.client_body_timeout,
+        sendMs: this.#settings.send_timeout,
+        keepaliveMs: this.#settings.keepalive_timeout,
+        lingeringMs: this.#settings.lingering_timeout,
       },
+      maxRequests: this.#settings.keepalive_requests,
       handle: (downstream) => handle(downstream, this.#runtime),
       onBadRequest: (status, peer, requestId) => this.#log.info('bad request', { status, peer, request_id: requestId }),
       product: PRODUCT,
@@ -194,7 +197,10 @@ class Worker {
     try {
       const prepared = this.#instances.prepare(frame.plugins)
       try {
-        this.#runtime.snapshot = buildSnapshot(frame, prepared.instances, this.#settings.route_match_calculation)
+        this.#runtime.snapshot = buildSnapshot(frame, prepared.instances, {
+          calculation: this.#settings.route_match_calculation,
+          verifyUpstreamTls: this.#settings.nginx_proxy_proxy_ssl_verify,
+        })
       } catch (error) {
         prepared.discard()
         throw error
@@ -250,7 +256,7 @@ class Worker {
   }
 
   #exit(): void {
-    for (const { server } of this.#front) server.closeAllConnections()
+    for (const front of this.#front) front.destroy()
     Promise.allSettled(this.#closers.map(async (closer) => closer())).then(() => this.#port.exit(0))
   }
 }

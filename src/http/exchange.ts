@@ -2,6 +2,7 @@
  * The two sides of the data path as everything above the transport sees them. `proxy/server.ts` implements {@link Downstream}, `upstream/client.ts`
  * {@link UpstreamClient}; nobody else knows a socket.
  */
+import type { BodySource } from './body.ts'
 import type { HeaderList } from './headers.ts'
 
 export interface Endpoint {
@@ -10,7 +11,7 @@ export interface Endpoint {
 }
 
 /** The body of a request while it arrives. */
-export interface IncomingBody {
+export interface IncomingBody extends BodySource {
   /** Whether there is one, and whether its length was declared. */
   readonly framing: 'none' | 'length' | 'chunked'
   /** Declared bytes; null when chunked, 0 when there is none. */
@@ -20,10 +21,6 @@ export interface IncomingBody {
    * Rejects when the client leaves.
    */
   collect(limitBytes: number): Promise<{ readonly bytes: Buffer; readonly complete: boolean }>
-  /** The rest of the body as a stream with back-pressure. */
-  stream(): NodeJS.ReadableStream
-  /** Reads and drops what is left, up to a bound; beyond it the connection is closed after the answer. */
-  discard(): void
 }
 
 /** One request of a client, and the way to answer it. */
@@ -45,6 +42,8 @@ export interface Downstream {
   sendHead(status: number, reason: string | undefined, headers: HeaderList): void
   /** False when the client reads slower than we write: wait for `onDrain`. */
   write(chunk: Uint8Array): boolean
+  /** Sends a head that waits for the first bytes of its body: for whoever has none at hand. */
+  flush(): void
   end(): void
   onDrain(listener: () => void): void
   /** Cuts the connection: what was sent is not to look complete (RFC 9112 section 8). */
@@ -64,6 +63,8 @@ export interface Origin {
   readonly serverName: string | null
   readonly verifyTls: boolean
   readonly connectTimeoutMs: number
+  /** Names everything above: connections of equal keys may stand in for each other. */
+  readonly key: string
 }
 
 export interface UpstreamRequest {
@@ -72,9 +73,13 @@ export interface UpstreamRequest {
   /** Path and query, a byte string. */
   readonly path: string
   readonly headers: HeaderList
-  readonly body: Uint8Array | NodeJS.ReadableStream | null
+  readonly body: Uint8Array | BodySource | null
+  /** Bytes of a body that is pushed; null: chunked. */
+  readonly bodyLength: number | null
   /** Between two successive reads of the response. */
   readonly readTimeoutMs: number
+  /** Between two successive writes of the request. */
+  readonly writeTimeoutMs: number
 }
 
 /** Why an exchange with an upstream failed; the message of the log. */
@@ -92,6 +97,8 @@ export interface UpstreamHandler {
   onHead(status: number, reason: string, headers: HeaderList): void
   /** Answers false to pause until {@link UpstreamCall.resume}. */
   onData(chunk: Uint8Array): boolean
+  /** All bytes at hand were given; more may come. */
+  onPause(): void
   onEnd(): void
   /** Called once, instead of `onEnd`. */
   onFailure(failure: UpstreamFailure, progress: UpstreamProgress, error: unknown): void

@@ -3,8 +3,8 @@ import type { HeaderList } from './headers.ts'
 /** Never forwarded in either direction (RFC 9110 section 7.6.1, and what proxies have always treated alike). */
 const ALWAYS = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade', 'trailer', 'te'])
 
-/** Request lines that are meant for this hop only. */
-const REQUEST_ONLY = new Set(['expect', 'proxy', 'http2-settings', 'proxy-authenticate'])
+/** The same, and request lines that are meant for this hop only. */
+const REQUEST_HOPS = new Set([...ALWAYS, 'expect', 'proxy', 'http2-settings', 'proxy-authenticate'])
 
 /**
  * Names that `Connection` may not take away: a client that could name them would remove framing, credentials or identity behind the gateway's back
@@ -15,21 +15,30 @@ const PROTECTED_PREFIXES = ['x-consumer-', 'x-credential-', 'x-forwarded-', 'x-a
 
 /** Removes what is not to be forwarded from a request's head. Runs before any plugin, so that nothing a plugin writes can be named by the client. */
 export function removeRequestHopByHop(headers: HeaderList): void {
-  const trailers = headers.all('te').some((value) => /(^|,)\s*trailers\s*(;|,|$)/i.test(value))
+  const trailers = headers.has('te') && headers.all('te').some((value) => /(^|,)\s*trailers\s*(;|,|$)/i.test(value))
   const named = namedByConnection(headers)
-  headers.removeWhere((name) => ALWAYS.has(name) || REQUEST_ONLY.has(name) || named?.has(name) === true)
+  headers.removeWhere(named === undefined ? isRequestHop : (name) => isRequestHop(name) || named.has(name))
   if (trailers) headers.set('TE', 'trailers')
 }
 
 /** Removes what is not to be forwarded from a response's head. `X-Accel-*` would steer an nginx behind us: hidden. */
 export function removeResponseHopByHop(headers: HeaderList): void {
   const named = namedByConnection(headers)
-  headers.removeWhere((name) => ALWAYS.has(name) || named?.has(name) === true || name.startsWith('x-accel-'))
+  headers.removeWhere(named === undefined ? isResponseHop : (name) => isResponseHop(name) || named.has(name))
+}
+
+function isRequestHop(name: string): boolean {
+  return REQUEST_HOPS.has(name)
+}
+
+function isResponseHop(name: string): boolean {
+  return ALWAYS.has(name) || (name.charCodeAt(0) === 120 && name.startsWith('x-accel-'))
 }
 
 function namedByConnection(headers: HeaderList): Set<string> | undefined {
   let names: Set<string> | undefined
   for (const value of headers.all('connection')) {
+    if (value === 'keep-alive' || value === 'close') continue
     for (const item of value.split(',')) {
       const name = item.trim().toLowerCase()
       if (name === '' || name === 'close' || name === 'keep-alive' || isProtected(name)) continue

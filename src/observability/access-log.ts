@@ -14,6 +14,7 @@ export function redactTarget(target: string): string {
 
 /** An observer that writes one line per finished request. */
 export function createAccessLog(writer: LineWriter): (finished: Finished) => void {
+  if (!writer.isOpen) return () => {}
   return ({ context, status, bytesSent }) => {
     const { request, id } = context
     const agent = quote(request.headers.get('user-agent') ?? '-')

@@ -5,6 +5,7 @@
  * after it and the upstream see (as in Kong). Lines meant for one hop, and identity headers that the client made up, are gone before the first plugin runs.
  */
 import type { Consumer, ConsumerDirectory } from '../entities/consumer-directory.ts'
+import type { BodySource } from '../http/body.ts'
 import type { Downstream } from '../http/exchange.ts'
 import { HeaderList } from '../http/headers.ts'
 import { parseQuery } from '../http/query.ts'
@@ -114,11 +115,11 @@ export class ClientRequest {
   }
 
   /** What was collected so far, and where the rest comes from. For the forwarder. */
-  get bodyParts(): { readonly head: Buffer; readonly complete: boolean; readonly rest: () => NodeJS.ReadableStream } {
+  get bodyParts(): { readonly head: Buffer; readonly complete: boolean; readonly rest: BodySource } {
     const whole = this.#replaced
-    if (whole !== null) return { head: whole, complete: true, rest: () => this.#downstream.body.stream() }
+    if (whole !== null) return { head: whole, complete: true, rest: this.#downstream.body }
     const { bytes, complete } = this.#collected ?? { bytes: EMPTY, complete: this.#downstream.body.framing === 'none' }
-    return { head: bytes, complete, rest: () => this.#downstream.body.stream() }
+    return { head: bytes, complete, rest: this.#downstream.body }
   }
 }
 

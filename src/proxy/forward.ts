@@ -2,6 +2,7 @@
  * From a decided request to the upstream's answer: one attempt per turn, and the reason why it is repeated or not. Retries are Kong's: only for failures
  * before the answer's head, never because of a status, never for POST, LOCK or PATCH once anything was sent, and only with a body that can be sent again.
  */
+import type { BodySource } from '../http/body.ts'
 import type { Origin, UpstreamCall, UpstreamFailure, UpstreamHandler, UpstreamProgress } from '../http/exchange.ts'
 import type { HeaderList } from '../http/headers.ts'
 import type { RequestContext } from '../plugin/context.ts'
@@ -21,6 +22,8 @@ export interface ForwardListener {
   onHead(status: number, reason: string, headers: HeaderList): void
   /** False pauses the upstream until `resume`. */
   onData(chunk: Uint8Array): boolean
+  /** All bytes at hand were given. */
+  onPause(): void
   onEnd(): void
   /** No attempt gave an answer. */
   onFailure(failure: UpstreamFailure, error: unknown): void
@@ -34,19 +37,21 @@ export interface ForwardTarget {
   readonly path: string
   /** Complete head for the upstream, without framing. */
   readonly headers: HeaderList
+  /** Bytes of a body that is pushed; null: chunked. */
+  readonly bodyLength: number | null
 }
 
 /** Where a service's requests go; `hostHeader` is the `Host` that is sent. */
 export function originOf(service: ServiceEntity, hostHeader: string, verifyByDefault: boolean): Origin {
-  const name = hostHeader.startsWith('[') ? null : (hostHeader.split(':', 1)[0] as string)
-  return {
-    protocol: service.protocol === 'https' ? 'https' : 'http',
-    host: service.host,
-    port: service.port,
-    serverName: service.protocol !== 'https' || name === null || /^[\d.]+$/.test(name) ? null : name,
-    verifyTls: service.tls_verify ?? verifyByDefault,
-    connectTimeoutMs: service.connect_timeout,
+  const { host, port, connect_timeout: connectTimeoutMs } = service
+  const verifyTls = service.tls_verify ?? verifyByDefault
+  if (service.protocol !== 'https') {
+    return { protocol: 'http', host, port, serverName: null, verifyTls, connectTimeoutMs, key: `${host}|${port}|${connectTimeoutMs}` }
   }
+  const name = hostHeader.startsWith('[') ? null : (hostHeader.split(':', 1)[0] as string)
+  const serverName = name === null || /^[\d.]+$/.test(name) ? null : name
+  const key = `tls|${host}|${port}|${serverName}|${verifyTls}|${connectTimeoutMs}`
+  return { protocol: 'https', host, port, serverName, verifyTls, connectTimeoutMs, key }
 }
 
 /** `Host` for a service: its name, with the port where it is not the protocol's own. */
@@ -66,7 +71,7 @@ export class Forwarding implements UpstreamHandler {
   #freeTryUsed = false
   #headSeen = false
   #abandoned = false
-  #body: Uint8Array | NodeJS.ReadableStream | null = null
+  #body: Uint8Array | BodySource | null = null
 
   constructor(
     client: import('../http/exchange.ts').UpstreamClient,
@@ -82,7 +87,7 @@ export class Forwarding implements UpstreamHandler {
   }
 
   /** Sends the first attempt with `body` as collected: whole, or a stream that continues it. */
-  start(body: Uint8Array | NodeJS.ReadableStream | null): void {
+  start(body: Uint8Array | BodySource | null): void {
     this.#body = body
     this.#attempt()
   }
@@ -105,7 +110,9 @@ export class Forwarding implements UpstreamHandler {
         path: this.#target.path,
         headers: this.#target.headers,
         body: this.#body,
+        bodyLength: this.#target.bodyLength,
         readTimeoutMs: this.#target.service.read_timeout,
+        writeTimeoutMs: this.#target.service.write_timeout,
       },
       this,
     )
@@ -118,6 +125,10 @@ export class Forwarding implements UpstreamHandler {
 
   onData(chunk: Uint8Array): boolean {
     return this.#listener.onData(chunk)
+  }
+
+  onPause(): void {
+    this.#listener.onPause()
   }
 
   onEnd(): void {

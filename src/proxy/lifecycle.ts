@@ -4,8 +4,8 @@
  *
  *   head checks > rewrite > route > answers before plugins > access > forward or answer > header_filter > body_filter > log
  */
-import { PassThrough, type Readable } from 'node:stream'
-import type { Downstream, UpstreamFailure } from '../http/exchange.ts'
+import type { BodySink, BodySource } from '../http/body.ts'
+import type { Downstream, Origin, UpstreamFailure } from '../http/exchange.ts'
 import type { HeaderList } from '../http/headers.ts'
 import { removeRequestHopByHop, removeResponseHopByHop } from '../http/hop-by-hop.ts'
 import { escapePath, hasHiddenDotSegment, normalizePath } from '../http/path.ts'
@@ -16,16 +16,17 @@ import type { Plan, PluginInstance } from '../plugin/plan.ts'
 import type { RouteMatch } from '../router/router.ts'
 import { upstreamPathV0 } from '../router/upstream-path.ts'
 import { errorText, GatewayError } from '../util/errors.ts'
+import { ClientBodyError } from './client-body-error.ts'
+import { newRequestId } from './client-connection.ts'
 import { messageOf, renderError, renderFailure } from './error-responses.ts'
 import type { ForwardListener } from './forward.ts'
-import { Forwarding, hostHeaderOf, originOf } from './forward.ts'
+import { Forwarding, originOf } from './forward.ts'
 import { appendVia, hostName, setForwarded } from './forwarded.ts'
 import type { HeadFacts, Refusal } from './head-checks.ts'
 import { checkHead, isRefusal } from './head-checks.ts'
 import { removeIdentityHeaders } from './identity-hygiene.ts'
 import type { ProxyRuntime } from './runtime.ts'
-import { ClientBodyError, newRequestId } from './server.ts'
-import type { Destination, Snapshot, StoredRoute } from './snapshot.ts'
+import type { Destination, ServiceEntity, Snapshot, StoredRoute } from './snapshot.ts'
 
 /** Serves one request. */
 export function handle(downstream: Downstream, runtime: ProxyRuntime): void {
@@ -58,7 +59,7 @@ class Passage implements ForwardListener {
   begin(): void {
     const { method, target, version, headers } = this.#downstream
     const snapshot = this.#runtime.snapshot
-    const facts = checkHead(method, target, version, headers, this.#runtime.headLimits)
+    const facts = checkHead(method, target, version, headers)
     if (isRefusal(facts)) return this.#refuse(facts)
     if (snapshot === null) return this.#refuse({ status: 503 })
     this.#snapshot = snapshot
@@ -116,7 +117,7 @@ class Passage implements ForwardListener {
       this.#context.error(404, 'no Route matched with those values')
       return this.#answer()
     }
-    this.#context.route = { ...destination.route }
+    this.#context.route = destination.routeEntity
     this.#context.service = destination.service
     if (this.#demandTls(destination.route)) return this.#answer()
     this.#access(destination.plan)
@@ -173,32 +174,12 @@ class Passage implements ForwardListener {
   }
 
   /** What was collected, followed by what is still to come; cut off at the largest allowed size. */
-  #restOfBody(): NodeJS.ReadableStream {
+  #restOfBody(): BodySource {
     const { head, rest } = this.#context.request.bodyParts
-    const stream = new PassThrough()
-    const source = rest()
-    const { maxBodyBytes } = this.#runtime
-    let size = head.length
-    if (head.length > 0) stream.write(head)
-    if (maxBodyBytes > 0) {
-      source.on('data', (chunk: Buffer) => {
-        size += chunk.length
-        if (size > maxBodyBytes && !this.#finished) this.#breakOff(413)
-      })
-    }
-    source.on('error', (error: Error) => {
-      if (error instanceof ClientBodyError && !this.#finished) this.#breakOff(error.status)
-      stream.destroy(error)
-    })
-    // What the upstream does not take any more is the front's to read and drop.
-    stream.once('close', () => {
-      if ('destroy' in source) (source as Readable).destroy()
-    })
-    source.pipe(stream)
-    return stream
+    return new RestOfBody(head, rest, this.#runtime.maxBodyBytes, (status) => this.#breakOff(status))
   }
 
-  #send(body: Uint8Array | NodeJS.ReadableStream | null): void {
+  #send(body: Uint8Array | BodySource | null): void {
     if (this.#finished) return
     const { service, route } = this.#destination as Destination & { service: NonNullable<Destination['service']> }
     const { request } = this.#context
@@ -217,20 +198,29 @@ class Passage implements ForwardListener {
       version: request.version,
       product: this.#runtime.product,
     })
-    const host = route.preserve_host && request.host !== '' ? request.host : hostHeaderOf(service)
+    const { host, origin } = this.#targetOf(route, service, request.host)
     headers.set('Host', host)
     if (this.#runtime.shown.requestIdUpstream) headers.set('X-Kong-Request-Id', this.#id)
-    headers.remove('content-length')
-    if (body instanceof Uint8Array) headers.set('Content-Length', String(body.length))
-    else if (body !== null && request.bodyLength !== null) headers.set('Content-Length', String(request.bodyLength))
     this.#forwardedAt = performance.now()
     this.#forwarding = new Forwarding(
       this.#runtime.upstream,
       this.#context,
-      { service, origin: originOf(service, host, this.#runtime.verifyUpstreamTls), path: `${escapePath(path)}${request.query}`, headers },
+      {
+        service,
+        origin,
+        path: `${escapePath(path)}${request.query}`,
+        headers,
+        bodyLength: request.bodyLength,
+      },
       this,
     )
     this.#forwarding.start(body)
+  }
+
+  #targetOf(route: StoredRoute, service: ServiceEntity, clientHost: string): { readonly host: string; readonly origin: Origin } {
+    const usual = this.#destination?.target
+    if (usual !== null && usual !== undefined && (!route.preserve_host || clientHost === '')) return usual
+    return { host: clientHost, origin: originOf(service, clientHost, this.#runtime.verifyUpstreamTls) }
   }
 
   // ------------------------------------------------------------------------------------------------------------------- the upstream's answer
@@ -256,10 +246,15 @@ class Passage implements ForwardListener {
   }
 
   onData(chunk: Uint8Array): boolean {
-    const bytes = this.#filters.length === 0 ? chunk : runBodyFilter(this.#context, this.#filters, chunk, false)
+    // Filters may keep what they get; the chunk is only lent.
+    const bytes = this.#filters.length === 0 ? chunk : runBodyFilter(this.#context, this.#filters, Buffer.from(chunk), false)
     if (bytes.length === 0 || this.#downstream.write(bytes)) return true
     this.#downstream.onDrain(() => this.#forwarding?.resume())
     return false
+  }
+
+  onPause(): void {
+    this.#downstream.flush()
   }
 
   onEnd(): void {
@@ -425,6 +420,64 @@ class Passage implements ForwardListener {
       durationMs: performance.now() - this.#started,
       upstreamStatus: this.#upstreamStatus,
     })
+  }
+}
+
+/** A request's body for the upstream: what a plugin or the gateway read of it already, then the rest as it comes. */
+class RestOfBody implements BodySource, BodySink {
+  readonly #head: Buffer
+  readonly #rest: BodySource
+  readonly #maxBytes: number
+  readonly #breakOff: (status: number) => void
+  #size: number
+  #sink: BodySink | null = null
+
+  constructor(head: Buffer, rest: BodySource, maxBytes: number, breakOff: (status: number) => void) {
+    this.#head = head
+    this.#rest = rest
+    this.#maxBytes = maxBytes
+    this.#breakOff = breakOff
+    this.#size = head.length
+  }
+
+  read(sink: BodySink): void {
+    this.#sink = sink
+    const goesOn = this.#head.length === 0 || sink.onChunk(this.#head)
+    if (goesOn) this.#rest.read(this)
+    else this.#startsWithResume = true
+  }
+
+  /** The rest was not asked for yet: the upstream could not even take what was collected. */
+  #startsWithResume = false
+
+  resume(): void {
+    if (!this.#startsWithResume) return this.#rest.resume()
+    this.#startsWithResume = false
+    this.#rest.read(this)
+  }
+
+  discard(): void {
+    this.#sink = null
+    this.#rest.discard()
+  }
+
+  onChunk(chunk: Buffer): boolean {
+    this.#size += chunk.length
+    if (this.#maxBytes > 0 && this.#size > this.#maxBytes) {
+      this.#breakOff(413)
+      return true
+    }
+    return this.#sink?.onChunk(chunk) ?? true
+  }
+
+  onEnd(): void {
+    this.#sink?.onEnd()
+  }
+
+  onError(error: Error): void {
+    const sink = this.#sink
+    if (error instanceof ClientBodyError) this.#breakOff(error.status)
+    sink?.onError(error)
   }
 }
 

@@ -3,7 +3,6 @@ import type { UpstreamClient } from '../http/exchange.ts'
 import type { RequestContext } from '../plugin/context.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Trust } from './forwarded.ts'
-import type { HeadLimits } from './head-checks.ts'
 import type { Snapshot } from './snapshot.ts'
 
 /** What the access log and other observers are told when a request is over. */
@@ -33,7 +32,6 @@ export interface ProxyRuntime {
   snapshot: Snapshot | null
   readonly upstream: UpstreamClient
   readonly trust: Trust
-  readonly headLimits: HeadLimits
   readonly shown: ShownHeaders
   readonly log: Log
   readonly onFinished: (finished: Finished) => void

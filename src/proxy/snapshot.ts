@@ -5,6 +5,7 @@
 
 import type { Consumer, ConsumerDirectory } from '../entities/consumer-directory.ts'
 import { createConsumerDirectory } from '../entities/consumer-directory.ts'
+import type { Origin } from '../http/exchange.ts'
 import type { AnyPlugin } from '../plugin/define.ts'
 import type { PluginKit } from '../plugin/kit.ts'
 import type { Plan, PluginInstance } from '../plugin/plan.ts'
@@ -12,6 +13,7 @@ import { comparePriority, createPlan } from '../plugin/plan.ts'
 import type { RoutableRequest, RouteEntity, RouteMatch, Router } from '../router/router.ts'
 import { createTraditionalRouter } from '../router/traditional.ts'
 import { resolveReferences } from '../schema/project.ts'
+import { hostHeaderOf, originOf } from './forward.ts'
 
 /** A Service as the data path reads it; other members are kept for logs. */
 export interface ServiceEntity extends Readonly<Record<string, unknown>> {
@@ -67,6 +69,10 @@ export interface Frame {
 /** A matched route, ready to be served. */
 export interface Destination {
   readonly route: StoredRoute
+  /** The Route's entity, for logs. */
+  readonly routeEntity: Readonly<Record<string, unknown>>
+  /** `Host` for the upstream, and where it is, unless the client's own `Host` is kept. */
+  readonly target: { readonly host: string; readonly origin: Origin } | null
   readonly service: ServiceEntity | null
   readonly plan: Plan
   /** Lower-case, dashed names beyond the well-known identity set that this route's plugins write: a client's copies are removed. */
@@ -159,7 +165,11 @@ function close({ plugin, state }: PluginInstance): void {
 }
 
 /** Builds the router and everything around it. @throws for a route that no router can be built from */
-export function buildSnapshot(frame: Frame, instances: readonly PluginInstance[], calculation: 'original' | 'strict'): Snapshot {
+export function buildSnapshot(
+  frame: Frame,
+  instances: readonly PluginInstance[],
+  { calculation, verifyUpstreamTls }: { readonly calculation: 'original' | 'strict'; readonly verifyUpstreamTls: boolean },
+): Snapshot {
   const services = new Map(frame.services.map((service) => [service.id, service]))
   const routable = frame.routes.filter((route) => route.service === null || services.get(route.service.id)?.enabled !== false)
   const router: Router<StoredRoute> = createTraditionalRouter([...routable], { calculation })
@@ -176,11 +186,23 @@ export function buildSnapshot(frame: Frame, instances: readonly PluginInstance[]
       if (known !== undefined) return known
       const service = route.service === null ? null : (services.get(route.service.id) ?? null)
       const plan = createPlan(instances, route.id, service?.id ?? null)
-      const made: Destination = { route, service, plan, identityHeaders: identityHeadersOf(plan) }
+      const made: Destination = {
+        route,
+        routeEntity: { ...route },
+        target: service === null ? null : targetOf(service, verifyUpstreamTls),
+        service,
+        plan,
+        identityHeaders: identityHeadersOf(plan),
+      }
       destinations.set(route.id, made)
       return made
     },
   }
+}
+
+function targetOf(service: ServiceEntity, verifyUpstreamTls: boolean): { host: string; origin: Origin } {
+  const host = hostHeaderOf(service)
+  return { host, origin: originOf(service, host, verifyUpstreamTls) }
 }
 
 function identityHeadersOf(plan: Plan): ReadonlySet<string> {

@@ -3,6 +3,8 @@ import { dirname } from 'node:path'
 
 /** Appends lines to a file or a standard stream, gathered so that a busy gateway writes a few large pieces. */
 export interface LineWriter {
+  /** False: nothing that is written arrives anywhere, so that no line need be made. */
+  readonly isOpen: boolean
   /** `line` ends with its newline. */
   write(line: string): void
   /** Writes what is left, at once. */
@@ -15,7 +17,7 @@ const FLUSH_MS = 50
 
 /** `path` is a file, `/dev/stdout`, `/dev/stderr` or `off`. */
 export function openLineWriter(path: string): LineWriter {
-  if (path === 'off') return { write() {}, close() {} }
+  if (path === 'off') return { isOpen: false, write() {}, close() {} }
   const fd = openTarget(path)
   let waiting: string[] = []
   let bytes = 0
@@ -34,6 +36,7 @@ export function openLineWriter(path: string): LineWriter {
     })
   }
   return {
+    isOpen: true,
     write(line) {
       if (bytes + line.length > MAX_WAITING_BYTES) return
       waiting.push(line)

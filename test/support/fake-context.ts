@@ -49,6 +49,7 @@ export function fakeContext(options: FakeRequest = {}): RequestContext {
     tls: null,
     body: fakeBody(bytes, chunked),
     respond() {},
+    flush() {},
     sendHead() {},
     write: () => true,
     end() {},
@@ -89,9 +90,10 @@ function fakeBody(bytes: Buffer | null, chunked: boolean): Downstream['body'] {
       read += chunk.length
       return { bytes: chunk, complete: read === all.length }
     },
-    stream: () => {
+    read: () => {
       throw new Error('nobody forwards a fake body')
     },
+    resume() {},
     discard() {},
   }
 }

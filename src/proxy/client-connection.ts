@@ -1,0 +1,619 @@
+/**
+ * One connection of a client: HTTP/1.0 and 1.1 over a plain or TLS socket, one request after the other (RFC 9112 section 9.3.2).
+ *
+ *            ┌─────────────────── answered, body arrived, connection kept ───────────────────┐
+ *            v                                                                               │
+ *          idle ──first byte──> head ──complete──> exchange ──answered, body still coming──> drain
+ *            │                   │                    │                                      │
+ *            │ keepalive_timeout │ violation, slow    │ answer closes; client breaks rules   │ 64 KiB or lingering_timeout
+ *            v                   v                    v                                      v
+ *          closed <────────── lingering: our side is shut, what comes is read and dropped for a while ──> closed
+ *
+ * Bytes that belong to no request yet wait in `#pending`; the socket is paused while an exchange has its whole body and more comes, so that a client can make
+ * little more wait than one read. After an answer that closes, nothing further of the connection is parsed: what stands behind a refused request can never be
+ * taken for a request of its own.
+ *
+ * Deadlines are looked at by the front's sweep, a few times a second: a connection only stores when its time is up.
+ */
+import { randomUUID } from 'node:crypto'
+import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import type { BodySink } from '../http/body.ts'
+import type { Downstream, Endpoint, IncomingBody } from '../http/exchange.ts'
+import { ChunkedDecoder, chunkHead, LAST_CHUNK, MALFORMED, NEED_MORE } from '../http/h1/chunked.ts'
+import type { HeadLimits, RequestHead } from '../http/h1/head.ts'
+import { findHeadEnd, parseRequestHead, partialRequestViolation } from '../http/h1/head.ts'
+import { CHUNKED, hasNoBody, lengthOf, type MessageLength, NO_BODY, UNTIL_CLOSE } from '../http/h1/message-length.ts'
+import { reasonPhrase, responseText } from '../http/h1/serialise.ts'
+import { isViolation, type Violation } from '../http/h1/violation.ts'
+import type { HeaderList } from '../http/headers.ts'
+import { BodyTimeoutError, type ClientBodyError, MalformedBodyError } from './client-body-error.ts'
+import { renderFailure } from './error-responses.ts'
+import { plainAddress } from './forwarded.ts'
+import type { ShownHeaders } from './runtime.ts'
+
+/** Deadlines of the front, milliseconds. */
+export interface FrontDeadlines {
+  /** For a whole head, from its first byte. */
+  readonly headMs: number
+  /** Between two reads of a body. */
+  readonly bodyMs: number
+  /** Between two writes of an answer that the client does not read. */
+  readonly sendMs: number
+  /** For an idle connection. */
+  readonly keepaliveMs: number
+  /** For which what is left of a refused body is read and dropped. */
+  readonly lingeringMs: number
+}
+
+/** What all connections of a front share. */
+export interface ConnectionHost {
+  readonly limits: HeadLimits
+  readonly deadlines: FrontDeadlines
+  /** Requests after which a connection is closed. */
+  readonly maxRequests: number
+  readonly counters: { requests: number }
+  /** Every answer closes its connection. */
+  readonly draining: boolean
+  /** Milliseconds, advanced by the sweep. */
+  readonly nowMs: number
+  /** Value of `Date`, advanced once a second. */
+  readonly date: string
+  readonly product: string
+  readonly shown: ShownHeaders
+  readonly errorDefaultType: string
+  handle(downstream: Downstream): void
+  /** Bytes that were no request: for the log. */
+  onBadRequest(status: number, peer: string, requestId: string): void
+  onClosed(connection: ClientConnection): void
+}
+
+/** A refused body is read on for at most this many bytes. */
+const DISCARD_BYTES = 65_536
+/** An answer's body up to this size is written in one piece with its head. */
+const JOINED_BYTES = 65_536
+const EMPTY = Buffer.alloc(0)
+const NEVER = Number.POSITIVE_INFINITY
+
+/** 32 lower-case hexadecimal digits, new for each request, never taken from the client. */
+export function newRequestId(): string {
+  return randomUUID().replaceAll('-', '')
+}
+
+type State = 'idle' | 'head' | 'exchange' | 'drain' | 'lingering' | 'closed'
+
+export class ClientConnection {
+  readonly host: ConnectionHost
+  readonly socket: Socket
+  readonly peer: Endpoint
+  readonly local: Endpoint
+  readonly tls: { readonly serverName: string | null } | null
+  /** When the sweep has to act, by the host's clock. */
+  deadlineMs: number
+  #state: State = 'idle'
+  #pending: Buffer = EMPTY
+  /** Where the search for the end of a head goes on. */
+  #searched = 0
+  #requests = 0
+  #exchange: Exchange | null = null
+  #paused = false
+  #dropped = 0
+
+  constructor(host: ConnectionHost, socket: Socket, tls: { readonly serverName: string | null } | null) {
+    this.host = host
+    this.socket = socket
+    this.tls = tls
+    this.peer = { address: plainAddress(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 }
+    this.local = { address: plainAddress(socket.localAddress ?? ''), port: socket.localPort ?? 0 }
+    this.deadlineMs = host.nowMs + host.deadlines.headMs
+    socket.setNoDelay(true)
+    socket.on('data', (chunk: Buffer) => this.#receive(chunk))
+    socket.on('drain', () => this.#exchange?.drained())
+    socket.on('end', () => this.#clientEnded())
+    socket.on('error', () => socket.destroy())
+    socket.on('close', () => this.#closed())
+  }
+
+  get isIdle(): boolean {
+    return this.#state === 'idle'
+  }
+
+  // ------------------------------------------------------------------------------------------------------------------------------- what comes in
+
+  #receive(chunk: Buffer): void {
+    if (this.#state === 'lingering' || this.#state === 'closed') return
+    this.#pending = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk])
+    this.#advance()
+  }
+
+  /** Goes as far as the bytes at hand allow. */
+  #advance(): void {
+    for (;;) {
+      if (this.#state === 'idle' || this.#state === 'head') {
+        if (!this.#readHead()) return
+      } else if (this.#exchange !== null && !this.#exchange.bodyArrived) {
+        const before = this.#pending.length
+        if (before === 0 || !this.#exchange.wantsBody) return this.#holdIf(before > 0)
+        this.#pending = this.#pending.subarray(this.#exchange.feed(this.#pending))
+        if (this.#pending.length === before) return
+      } else return this.#holdIf(this.#pending.length > 0)
+    }
+  }
+
+  /** Stops reading while nobody can use what comes. */
+  #holdIf(full: boolean): void {
+    if (full === this.#paused || this.#state === 'closed') return
+    this.#paused = full
+    if (full) this.socket.pause()
+    else this.socket.resume()
+  }
+
+  /** Reads one head and begins its exchange; false when more bytes are needed or nothing more is to be read. */
+  #readHead(): boolean {
+    const { limits, deadlines } = this.host
+    // One empty line before a request is forgiven (RFC 9112 section 2.2).
+    if (this.#state === 'idle') {
+      if (this.#pending.length >= 2 && this.#pending[0] === 13 && this.#pending[1] === 10) this.#pending = this.#pending.subarray(2)
+      if (this.#pending.length === 0) return false
+      this.#state = 'head'
+      this.#searched = 0
+      this.deadlineMs = this.host.nowMs + deadlines.headMs
+    }
+    const end = findHeadEnd(this.#pending, 0, this.#searched)
+    if (end === -1) {
+      const violation = partialRequestViolation(this.#pending, 0, this.#searched, limits)
+      this.#searched = this.#pending.length
+      if (violation !== undefined) this.#refuse(violation.status, violation)
+      return false
+    }
+    const head = parseRequestHead(this.#pending, 0, end, limits)
+    if (isViolation(head)) {
+      this.#refuse(head.status, head)
+      return false
+    }
+    this.#pending = end === this.#pending.length ? EMPTY : this.#pending.subarray(end)
+    this.#begin(head)
+    return true
+  }
+
+  #begin(head: RequestHead): void {
+    this.#state = 'exchange'
+    this.deadlineMs = NEVER
+    this.#requests++
+    this.host.counters.requests++
+    const exchange = new Exchange(this, head)
+    this.#exchange = exchange
+    this.host.handle(exchange)
+  }
+
+  /** Called by the exchange when it wants its body, or wants more of it. */
+  pump(): void {
+    if (this.#paused) this.#holdIf(false)
+    this.#advance()
+  }
+
+  // ------------------------------------------------------------------------------------------------------------------------ between two requests
+
+  /** Whether the answer under way has to be the connection's last. */
+  get mustClose(): boolean {
+    return this.host.draining || this.#requests >= this.host.maxRequests
+  }
+
+  /** The exchange has been answered completely. */
+  answered(exchange: Exchange, closes: boolean): void {
+    if (this.#exchange !== exchange || this.#state === 'closed') return
+    if (closes) return this.linger()
+    if (exchange.bodyArrived) return this.#next()
+    this.#state = 'drain'
+    this.#dropped = 0
+    this.deadlineMs = this.host.nowMs + this.host.deadlines.lingeringMs
+    exchange.drop(
+      () => this.#drained(),
+      (bytes) => this.#countDropped(bytes),
+    )
+    this.pump()
+  }
+
+  #countDropped(bytes: number): void {
+    this.#dropped += bytes
+    if (this.#dropped > DISCARD_BYTES) this.linger()
+  }
+
+  #drained(): void {
+    if (this.#state === 'drain') this.#next()
+  }
+
+  #next(): void {
+    this.#exchange = null
+    this.#state = 'idle'
+    this.deadlineMs = this.host.nowMs + this.host.deadlines.keepaliveMs
+    if (this.#paused) this.#holdIf(false)
+    // Bytes of a pipelined request; not from within the exchange that has just ended.
+    if (this.#pending.length > 0) queueMicrotask(() => this.#advance())
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------------------------- endings
+
+  /** A complete answer to bytes that were no request; nothing of them is in it. */
+  #refuse(status: number, violation?: Violation): void {
+    const { host } = this
+    const id = newRequestId()
+    const { contentType, body } = renderFailure(null, status, violation?.message, id, host.errorDefaultType)
+    host.onBadRequest(status, this.peer.address, id)
+    const lines = [
+      `HTTP/1.1 ${status} ${reasonPhrase(status)}`,
+      `Content-Type: ${contentType}`,
+      `Content-Length: ${Buffer.byteLength(body)}`,
+      'Connection: close',
+      ...(host.shown.server ? [`Server: ${host.product}`] : []),
+      ...(host.shown.responseLatency ? ['X-Kong-Response-Latency: 0'] : []),
+      ...(host.shown.requestId ? [`X-Kong-Request-Id: ${id}`] : []),
+    ]
+    this.socket.write(`${lines.join('\r\n')}\r\nDate: ${host.date}\r\n\r\n${body}`)
+    this.linger()
+  }
+
+  /**
+   * Shuts our side and reads on for a while: closing with unread bytes would make the system send a reset, which can take our answer away from a client that
+   * is still sending (RFC 9112 section 9.6).
+   */
+  linger(): void {
+    if (this.#state === 'lingering' || this.#state === 'closed') return
+    this.#state = 'lingering'
+    this.#pending = EMPTY
+    this.deadlineMs = this.host.nowMs + this.host.deadlines.lingeringMs
+    this.socket.end()
+    this.#holdIf(false)
+  }
+
+  /** Cuts the connection. */
+  destroy(): void {
+    this.socket.destroy()
+  }
+
+  /** The client closed its side: to a proxy that is the same as leaving. */
+  #clientEnded(): void {
+    if (this.#state === 'lingering' || this.#exchange === null) this.socket.end()
+    if (this.#exchange !== null && this.#state !== 'lingering') this.socket.destroy()
+  }
+
+  #closed(): void {
+    const exchange = this.#exchange
+    this.#state = 'closed'
+    this.#exchange = null
+    this.#pending = EMPTY
+    exchange?.left()
+    this.host.onClosed(this)
+  }
+
+  /** The sweep found the deadline passed. */
+  expire(): void {
+    switch (this.#state) {
+      case 'head':
+        return this.#refuse(408)
+      case 'exchange':
+        return this.#exchange?.expire()
+      default:
+        return this.destroy()
+    }
+  }
+}
+
+/** The TLS side of a socket, if it has one. */
+export function tlsOf(socket: Socket | TLSSocket): { readonly serverName: string | null } | null {
+  if (!('servername' in socket)) return null
+  return { serverName: typeof socket.servername === 'string' ? socket.servername : null }
+}
+
+// ------------------------------------------------------------------------------------------------------------------------------------- exchange
+
+/** How the answer's body is framed. */
+type AnswerFraming = MessageLength['kind']
+
+/** One request and its answer. */
+class Exchange implements Downstream, IncomingBody {
+  readonly method: string
+  readonly target: string
+  readonly version: '1.0' | '1.1'
+  readonly headers: HeaderList
+  readonly framing: 'none' | 'length' | 'chunked'
+  readonly length: number | null
+  readonly #connection: ClientConnection
+  readonly #keepsAlive: boolean
+  #awaitsContinue: boolean
+  // The request's body.
+  bodyArrived: boolean
+  /** Somebody takes what comes. */
+  wantsBody = false
+  #left: number
+  #decoder: ChunkedDecoder | null
+  #sink: BodySink | null = null
+  // The answer.
+  #answer: AnswerFraming = 'none'
+  /** Head that waits for the first bytes of the body, so that both go out in one write. */
+  #head: string | null = null
+  #closes = false
+  #answered = false
+  #bytesSent = 0
+  #onDrain: (() => void) | null = null
+  #onAbandoned: (() => void) | null = null
+
+  constructor(connection: ClientConnection, head: RequestHead) {
+    const { headers, length } = head
+    this.#connection = connection
+    this.method = head.method
+    this.target = head.target
+    this.version = head.minor === 1 ? '1.1' : '1.0'
+    this.headers = headers
+    this.framing = length.kind === 'length' ? (length.bytes === 0 ? 'none' : 'length') : length.kind === 'chunked' ? 'chunked' : 'none'
+    this.length = length.kind === 'chunked' ? null : length.kind === 'length' ? length.bytes : 0
+    this.bodyArrived = this.framing === 'none'
+    this.#left = this.length ?? 0
+    this.#decoder = this.framing === 'chunked' ? new ChunkedDecoder() : null
+    this.#keepsAlive = keepsAlive(headers, head.minor)
+    this.#awaitsContinue = head.minor === 1 && this.framing !== 'none' && headers.get('expect')?.toLowerCase() === '100-continue'
+  }
+
+  get peer(): Endpoint {
+    return this.#connection.peer
+  }
+
+  get local(): Endpoint {
+    return this.#connection.local
+  }
+
+  get tls(): { readonly serverName: string | null } | null {
+    return this.#connection.tls
+  }
+
+  get body(): IncomingBody {
+    return this
+  }
+
+  get bytesSent(): number {
+    return this.#bytesSent
+  }
+
+  // ------------------------------------------------------------------------------------------------------------------------- the request's body
+
+  collect(limitBytes: number): Promise<{ readonly bytes: Buffer; readonly complete: boolean }> {
+    return new Promise((resolve, reject) => {
+      const chunks: Buffer[] = []
+      let size = 0
+      const settle = (complete: boolean): void => {
+        this.#sink = null
+        this.wantsBody = false
+        resolve({ bytes: Buffer.concat(chunks, size), complete })
+      }
+      this.read({
+        onChunk: (chunk) => {
+          chunks.push(Buffer.from(chunk))
+          size += chunk.length
+          if (size <= limitBytes) return true
+          settle(false)
+          return false
+        },
+        onEnd: () => settle(true),
+        onError: reject,
+      })
+    })
+  }
+
+  read(sink: BodySink): void {
+    if (this.bodyArrived) return sink.onEnd()
+    this.#sink = sink
+    this.wantsBody = true
+    if (this.#awaitsContinue) {
+      this.#awaitsContinue = false
+      this.#connection.socket.write('HTTP/1.1 100 Continue\r\n\r\n')
+    }
+    this.#awaitBody()
+    this.#connection.pump()
+  }
+
+  resume(): void {
+    if (this.bodyArrived || this.#sink === null) return
+    this.wantsBody = true
+    this.#awaitBody()
+    this.#connection.pump()
+  }
+
+  discard(): void {
+    this.#sink = null
+  }
+
+  #awaitBody(): void {
+    const { host } = this.#connection
+    if (!this.#answered) this.#connection.deadlineMs = host.nowMs + host.deadlines.bodyMs
+  }
+
+  /** Takes bytes of the body; answers how many. */
+  feed(bytes: Buffer): number {
+    return this.#decoder === null ? this.#feedLength(bytes) : this.#feedChunked(this.#decoder, bytes)
+  }
+
+  #feedLength(bytes: Buffer): number {
+    const size = Math.min(bytes.length, this.#left)
+    this.#left -= size
+    const last = this.#left === 0
+    this.bodyArrived = last
+    this.#push(size === bytes.length ? bytes : bytes.subarray(0, size), last)
+    return size
+  }
+
+  #feedChunked(decoder: ChunkedDecoder, bytes: Buffer): number {
+    const next = decoder.feed(bytes, 0, bytes.length, this)
+    if (next === NEED_MORE) return bytes.length
+    if (next === MALFORMED) {
+      this.#fail(new MalformedBodyError(400))
+      return bytes.length
+    }
+    this.bodyArrived = true
+    this.#push(EMPTY, true)
+    return next
+  }
+
+  /** Data of a chunk, from the decoder. */
+  data(bytes: Buffer): void {
+    this.#push(bytes, false)
+  }
+
+  #push(chunk: Buffer, last: boolean): void {
+    const sink = this.#sink
+    if (chunk.length > 0 && sink !== null && !sink.onChunk(chunk)) this.wantsBody = false
+    if (last) {
+      if (!this.#answered) this.#connection.deadlineMs = NEVER
+      this.#sink?.onEnd()
+    } else if (this.wantsBody) this.#awaitBody()
+    else if (!this.#answered) this.#connection.deadlineMs = NEVER
+  }
+
+  #fail(error: ClientBodyError): void {
+    const sink = this.#sink
+    this.#sink = null
+    this.#closes = true
+    this.bodyArrived = true
+    if (sink === null) this.#connection.linger()
+    else sink.onError(error)
+  }
+
+  /** Reads what is left into nothing. */
+  drop(done: () => void, count: (bytes: number) => void): void {
+    this.wantsBody = true
+    this.#sink = {
+      onChunk: (chunk) => {
+        count(chunk.length)
+        return true
+      },
+      onEnd: done,
+      onError: () => this.#connection.linger(),
+    }
+  }
+
+  // ---------------------------------------------------------------------------------------------------------------------------------- the answer
+
+  respond(status: number, reason: string | undefined, headers: HeaderList, body: Uint8Array): void {
+    this.sendHead(status, reason, headers)
+    if (body.length > 0) this.write(body)
+    this.end()
+  }
+
+  sendHead(status: number, reason: string | undefined, headers: HeaderList): void {
+    const { host } = this.#connection
+    // A body that nobody asked for by `100 Continue` may or may not follow.
+    this.#closes ||=
+      !this.#keepsAlive || this.#connection.mustClose || this.#awaitsContinue || headers.get('connection')?.toLowerCase() === 'close'
+    const length = this.#lengthOf(status, headers)
+    this.#answer = length.kind
+    this.#closes ||= length.kind === 'until-close'
+    if (!headers.has('date')) headers.add('Date', host.date)
+    if (headers.get('connection') !== 'Upgrade') headers.set('Connection', this.#closes ? 'close' : 'keep-alive')
+    this.#head = responseText(status, reason === '' ? undefined : reason, headers, length)
+    this.#bytesSent += this.#head.length
+    this.#connection.deadlineMs = NEVER
+  }
+
+  #lengthOf(status: number, headers: HeaderList): MessageLength {
+    if (hasNoBody(status, this.method)) return NO_BODY
+    const declared = headers.get('content-length')
+    if (declared !== undefined) return lengthOf(Number(declared))
+    return this.version === '1.1' ? CHUNKED : UNTIL_CLOSE
+  }
+
+  write(chunk: Uint8Array): boolean {
+    if (this.#answer === 'none' || chunk.length === 0) return true
+    this.#bytesSent += chunk.length
+    const { socket } = this.#connection
+    const head = this.#head
+    this.#head = null
+    const framing = this.#answer === 'chunked' ? chunkHead(chunk.length) : ''
+    const tail = this.#answer === 'chunked' ? 2 : 0
+    const before = head === null ? framing : head + framing
+    if (chunk.length > JOINED_BYTES) {
+      socket.cork()
+      if (before !== '') socket.write(before, 'latin1')
+      const taken = socket.write(Buffer.from(chunk))
+      const done = tail === 0 ? taken : socket.write('\r\n', 'latin1')
+      socket.uncork()
+      return this.#watch(done)
+    }
+    const bytes = Buffer.allocUnsafe(before.length + chunk.length + tail)
+    bytes.write(before, 0, 'latin1')
+    bytes.set(chunk, before.length)
+    if (tail > 0) bytes.write('\r\n', before.length + chunk.length, 'latin1')
+    return this.#watch(socket.write(bytes))
+  }
+
+  /** A client that does not read has a deadline of its own. */
+  #watch(taken: boolean): boolean {
+    if (!taken) this.#connection.deadlineMs = this.#connection.host.nowMs + this.#connection.host.deadlines.sendMs
+    return taken
+  }
+
+  /** Sends a head that still waits: for whoever has no body at hand yet. */
+  flush(): void {
+    if (this.#head === null) return
+    this.#connection.socket.write(this.#head, 'latin1')
+    this.#head = null
+  }
+
+  end(): void {
+    if (this.#answered) return
+    this.#answered = true
+    const tail = this.#answer === 'chunked' ? LAST_CHUNK : ''
+    const text = (this.#head ?? '') + tail
+    this.#head = null
+    if (text !== '') this.#connection.socket.write(text, 'latin1')
+    this.#onAbandoned = null
+    this.#connection.answered(this, this.#closes)
+  }
+
+  onDrain(listener: () => void): void {
+    this.#onDrain = listener
+  }
+
+  drained(): void {
+    if (this.#answered) return
+    this.#connection.deadlineMs = NEVER
+    const listener = this.#onDrain
+    this.#onDrain = null
+    listener?.()
+  }
+
+  abort(): void {
+    this.#onAbandoned = null
+    this.#answered = true
+    this.#connection.destroy()
+  }
+
+  onAbandoned(listener: () => void): void {
+    this.#onAbandoned = listener
+  }
+
+  /** The connection is gone. */
+  left(): void {
+    const sink = this.#sink
+    this.#sink = null
+    if (!this.bodyArrived) sink?.onError(new Error('the client left'))
+    const listener = this.#onAbandoned
+    this.#onAbandoned = null
+    if (!this.#answered) listener?.()
+  }
+
+  /** The body came too slowly, or the answer is not read. */
+  expire(): void {
+    if (!this.bodyArrived && this.wantsBody && this.#head === null && this.#sink !== null) {
+      this.#connection.deadlineMs = NEVER
+      this.#fail(new BodyTimeoutError())
+    } else this.#connection.destroy()
+  }
+}
+
+/** Whether the client wants to go on with the connection (RFC 9112 section 9.3). */
+function keepsAlive(headers: HeaderList, minor: 0 | 1): boolean {
+  const connection = headers.get('connection')
+  if (connection === undefined) return minor === 1
+  const options = headers.all('connection').join(',').toLowerCase()
+  if (/(^|,)\s*close\s*(,|$)/.test(options)) return false
+  return minor === 1 || /(^|,)\s*keep-alive\s*(,|$)/.test(options)
+}

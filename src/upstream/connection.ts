@@ -1,0 +1,388 @@
+/**
+ * One connection to an upstream: HTTP/1.1 over a plain or TLS socket, one exchange after the other.
+ *
+ *   connecting ──> idle ──begin──> busy ──answer complete, request written, nothing behind it──> idle
+ *        │           │              │
+ *        │           │ bytes, end   │ failure, abort, ambiguous or unfinished
+ *        v           v              v
+ *      closed <───────────────── closed
+ *
+ * A connection is used again only when both directions ended cleanly (RFC 9112 sections 9.3, 9.6): what follows an answer would be taken for the next one. An
+ * answer to nobody's request ends an idle connection.
+ */
+import type { Socket } from 'node:net'
+import type { BodySink, BodySource } from '../http/body.ts'
+import type { UpstreamFailure, UpstreamHandler, UpstreamRequest } from '../http/exchange.ts'
+import { ChunkedDecoder, chunkHead, LAST_CHUNK, MALFORMED, NEED_MORE } from '../http/h1/chunked.ts'
+import type { HeadLimits, ResponseHead } from '../http/h1/head.ts'
+import { findHeadEnd, parseResponseHead, partialResponseViolation } from '../http/h1/head.ts'
+import { CHUNKED, lengthOf, NO_BODY } from '../http/h1/message-length.ts'
+import { requestText } from '../http/h1/serialise.ts'
+import { isViolation } from '../http/h1/violation.ts'
+
+/** What the connections of a client share. */
+export interface ConnectionOwner {
+  readonly limits: HeadLimits
+  /** Milliseconds, advanced by the sweep. */
+  readonly nowMs: number
+  /** The exchange ended cleanly: the connection is free. */
+  onFree(connection: UpstreamConnection): void
+  onClosed(connection: UpstreamConnection): void
+}
+
+/** Interim answers that are read past before one answer (RFC 9110 section 15.2). */
+const MAX_INTERIM = 16
+/** A request body up to this size is written in one piece with its head. */
+const JOINED_BYTES = 65_536
+const EMPTY = Buffer.alloc(0)
+const NEVER = Number.POSITIVE_INFINITY
+
+type State = 'connecting' | 'idle' | 'busy' | 'closed'
+
+export class UpstreamConnection {
+  readonly key: string
+  readonly #owner: ConnectionOwner
+  readonly #socket: Socket
+  /** When the sweep has to act, by the owner's clock. */
+  deadlineMs = NEVER
+  #state: State = 'connecting'
+  #requests = 0
+  #pending: Buffer = EMPTY
+  #searched = 0
+  // The exchange under way.
+  #request: UpstreamRequest | null = null
+  #handler: UpstreamHandler | null = null
+  #interim = 0
+  #written = false
+  #outgoing: Outgoing | null = null
+  // The answer's body.
+  #headSeen = false
+  #left = 0
+  #decoder: ChunkedDecoder | null = null
+  #untilClose = false
+  #keepsAlive = false
+  #paused = false
+
+  constructor(owner: ConnectionOwner, key: string, socket: Socket) {
+    this.#owner = owner
+    this.key = key
+    this.#socket = socket
+    socket.setNoDelay(true)
+    socket.on('drain', () => this.#drained())
+    socket.on('end', () => this.#ended())
+    socket.on('error', (error) => this.#fail(failureOf(error), error))
+    socket.on('close', () => this.#closed())
+  }
+
+  get isIdle(): boolean {
+    return this.#state === 'idle'
+  }
+
+  /** Exchanges that were begun on it. */
+  get requests(): number {
+    return this.#requests
+  }
+
+  /** The connection is open: it may be used. */
+  opened(): void {
+    this.#state = 'idle'
+  }
+
+  /** Writes a request and gives its answer to `handler`. */
+  begin(request: UpstreamRequest, handler: UpstreamHandler): void {
+    this.#state = 'busy'
+    this.#requests++
+    this.#request = request
+    this.#handler = handler
+    this.#interim = 0
+    this.#headSeen = false
+    this.#written = false
+    this.deadlineMs = this.#owner.nowMs + request.readTimeoutMs
+    const { body } = request
+    if (body === null) this.#write(requestText(request.method, request.path, request.headers, NO_BODY), EMPTY)
+    else if (body instanceof Uint8Array)
+      this.#write(requestText(request.method, request.path, request.headers, lengthOf(body.length)), body)
+    else this.#stream(request, body)
+  }
+
+  #write(head: string, body: Uint8Array): void {
+    this.#written = true
+    if (body.length === 0) return void this.#socket.write(head, 'latin1')
+    if (body.length > JOINED_BYTES) {
+      this.#socket.cork()
+      this.#socket.write(head, 'latin1')
+      this.#socket.write(body)
+      return this.#socket.uncork()
+    }
+    const bytes = Buffer.allocUnsafe(head.length + body.length)
+    bytes.write(head, 0, 'latin1')
+    bytes.set(body, head.length)
+    this.#socket.write(bytes)
+  }
+
+  #stream(request: UpstreamRequest, body: BodySource): void {
+    const length = request.bodyLength === null ? CHUNKED : lengthOf(request.bodyLength)
+    this.#socket.write(requestText(request.method, request.path, request.headers, length), 'latin1')
+    const outgoing = new Outgoing(this.#socket, request.bodyLength === null, body, {
+      written: () => {
+        this.#outgoing = null
+        this.#written = true
+        this.deadlineMs = this.#owner.nowMs + request.readTimeoutMs
+        this.#finishIfDone()
+      },
+      waits: (full) => {
+        this.deadlineMs = full ? this.#owner.nowMs + request.writeTimeoutMs : NEVER
+      },
+      broken: () => this.destroy(),
+    })
+    this.#outgoing = outgoing
+    this.deadlineMs = NEVER
+    body.read(outgoing)
+  }
+
+  // ------------------------------------------------------------------------------------------------------------------------------- what comes in
+
+  /** Bytes from the socket; lent for this call only. */
+  receive(chunk: Buffer): void {
+    if (this.#state === 'idle') return this.destroy()
+    if (this.#state !== 'busy') return
+    const request = this.#request as UpstreamRequest
+    if (this.#outgoing === null) this.deadlineMs = this.#owner.nowMs + request.readTimeoutMs
+    if (this.#headSeen) this.#feed(chunk)
+    else {
+      this.#pending = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk])
+      this.#readHeads()
+      // Lent bytes are kept only as a copy.
+      if (!this.#headSeen && this.#pending.length > 0 && this.#pending.buffer === chunk.buffer) this.#pending = Buffer.from(this.#pending)
+    }
+    this.#handler?.onPause()
+  }
+
+  #readHeads(): void {
+    const request = this.#request as UpstreamRequest
+    while (this.#state === 'busy' && !this.#headSeen) {
+      const end = findHeadEnd(this.#pending, 0, this.#searched)
+      if (end === -1) {
+        const violation = partialResponseViolation(this.#pending, 0, this.#searched, this.#owner.limits)
+        this.#searched = this.#pending.length
+        if (violation !== undefined) this.#refuse('a head that breaks the rules')
+        return
+      }
+      this.#searched = 0
+      const head = parseResponseHead(this.#pending, 0, end, request.method, this.#owner.limits)
+      const rest = this.#pending.subarray(end)
+      this.#pending = EMPTY
+      if (isViolation(head)) return this.#refuse('a head that breaks the rules')
+      if (head.status === 101) return this.#refuse('a switch of protocols that nobody asked for')
+      if (head.status < 200) {
+        if (++this.#interim > MAX_INTERIM) return this.#refuse('a flood of interim answers')
+        this.#pending = rest
+        continue
+      }
+      this.#beginBody(head)
+      this.#handler?.onHead(head.status, head.reason, head.headers)
+      if (this.#state === 'busy') this.#feed(rest)
+      return
+    }
+  }
+
+  #beginBody({ minor, headers, length }: ResponseHead): void {
+    this.#headSeen = true
+    const connection = headers.get('connection')?.toLowerCase()
+    this.#keepsAlive = minor === 1 ? connection === undefined || !connection.includes('close') : connection?.includes('keep-alive') === true
+    this.#untilClose = length.kind === 'until-close'
+    this.#left = length.bytes
+    this.#decoder = length.kind === 'chunked' ? new ChunkedDecoder() : null
+  }
+
+  /** Body bytes; what lies behind the body's end makes the connection unusable. */
+  #feed(bytes: Buffer): void {
+    if (this.#decoder !== null) {
+      const next = this.#decoder.feed(bytes, 0, bytes.length, this)
+      if (next === MALFORMED) return this.#refuse('a body that breaks the rules of its framing')
+      if (next !== NEED_MORE) this.#finish(next === bytes.length)
+      return
+    }
+    if (this.#untilClose) {
+      if (bytes.length > 0) this.data(bytes)
+      return
+    }
+    const size = Math.min(bytes.length, this.#left)
+    this.#left -= size
+    if (size > 0) this.data(size === bytes.length ? bytes : bytes.subarray(0, size))
+    if (this.#left === 0) this.#finish(size === bytes.length)
+  }
+
+  /** Data of the body, from the decoder or directly. */
+  data(bytes: Buffer): void {
+    if (this.#handler === null || this.#handler.onData(bytes)) return
+    this.#paused = true
+    this.deadlineMs = NEVER
+    this.#socket.pause()
+  }
+
+  /** Goes on reading after the handler asked for a pause. */
+  resume(): void {
+    if (!this.#paused) return
+    this.#paused = false
+    if (this.#request !== null) this.deadlineMs = this.#owner.nowMs + this.#request.readTimeoutMs
+    this.#socket.resume()
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------------------------- endings
+
+  #isComplete = false
+
+  #finish(clean: boolean): void {
+    if (this.#state !== 'busy') return
+    this.#isComplete = true
+    if (!clean) this.#keepsAlive = false
+    const handler = this.#handler
+    this.#handler = null
+    // An upstream that answers before it has read the request's body may be given the rest, but not by a connection that is used again.
+    if (!this.#written) this.#keepsAlive = false
+    this.#finishIfDone()
+    handler?.onEnd()
+  }
+
+  #finishIfDone(): void {
+    if (!this.#isComplete) return
+    this.#isComplete = false
+    this.#request = null
+    this.#outgoing?.stop()
+    this.#outgoing = null
+    this.deadlineMs = NEVER
+    if (!this.#keepsAlive || this.#paused) return this.destroy()
+    this.#state = 'idle'
+    this.#pending = EMPTY
+    this.#searched = 0
+    this.#owner.onFree(this)
+  }
+
+  #refuse(reason: string): void {
+    this.#fail('bad-response', new Error(reason))
+  }
+
+  #ended(): void {
+    if (this.#state === 'busy' && this.#headSeen && this.#untilClose) {
+      this.#keepsAlive = false
+      return this.#finish(true)
+    }
+    this.#fail('reset', new Error('the upstream closed the connection'))
+  }
+
+  #fail(failure: UpstreamFailure, error: unknown): void {
+    const handler = this.#handler
+    this.#handler = null
+    const reused = this.#requests > 1
+    const sent = this.#socket.bytesWritten > 0
+    this.destroy()
+    handler?.onFailure(failure, { sent, reused }, error)
+  }
+
+  #closed(): void {
+    this.#fail('reset', new Error('the connection was closed'))
+    this.#owner.onClosed(this)
+  }
+
+  #drained(): void {
+    this.#outgoing?.drained()
+  }
+
+  /** The exchange is given up: nothing of it reaches anybody any more. */
+  abort(): void {
+    this.#handler = null
+    this.destroy()
+  }
+
+  /** Closes at once. */
+  destroy(): void {
+    this.#state = 'closed'
+    this.#outgoing?.stop()
+    this.#outgoing = null
+    this.#socket.destroy()
+  }
+
+  /** The sweep found the deadline passed. */
+  expire(): void {
+    this.#fail('timeout', new Error('the upstream did not answer in time'))
+  }
+}
+
+/** Codes of the system's and TLS errors → what failed. */
+export function failureOf(error: NodeJS.ErrnoException): UpstreamFailure {
+  const { code = '', syscall } = error
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN' || code === 'ENODATA' || syscall === 'getaddrinfo') return 'resolve'
+  if (code === 'ETIMEDOUT') return syscall === 'connect' ? 'connect-timeout' : 'timeout'
+  if (code === 'ECONNREFUSED' || code === 'EHOSTUNREACH' || code === 'ENETUNREACH' || syscall === 'connect') return 'connect'
+  if (code.startsWith('ERR_TLS') || code.startsWith('ERR_SSL') || /CERT|SIGNATURE|SELF_SIGNED/.test(code)) return 'tls'
+  return 'reset'
+}
+
+interface OutgoingEvents {
+  /** All of the body is written. */
+  readonly written: () => void
+  /** The socket is full, or takes bytes again. */
+  readonly waits: (full: boolean) => void
+  /** The client broke off. */
+  readonly broken: () => void
+}
+
+/** Passes a request's body on to the socket, framed. */
+class Outgoing implements BodySink {
+  readonly #socket: Socket
+  readonly #chunked: boolean
+  readonly #source: BodySource
+  readonly #events: OutgoingEvents
+  #stopped = false
+  #full = false
+
+  constructor(socket: Socket, chunked: boolean, source: BodySource, events: OutgoingEvents) {
+    this.#socket = socket
+    this.#chunked = chunked
+    this.#source = source
+    this.#events = events
+  }
+
+  onChunk(chunk: Buffer): boolean {
+    if (this.#stopped) return true
+    const head = this.#chunked ? chunkHead(chunk.length) : ''
+    const tail = this.#chunked ? 2 : 0
+    const bytes = Buffer.allocUnsafe(head.length + chunk.length + tail)
+    bytes.write(head, 0, 'latin1')
+    chunk.copy(bytes, head.length)
+    if (tail > 0) bytes.write('\r\n', head.length + chunk.length, 'latin1')
+    if (this.#socket.write(bytes)) return true
+    this.#full = true
+    this.#events.waits(true)
+    return false
+  }
+
+  drained(): void {
+    if (!this.#full || this.#stopped) return
+    this.#full = false
+    this.#events.waits(false)
+    this.#source.resume()
+  }
+
+  onEnd(): void {
+    if (this.#stopped) return
+    this.#stopped = true
+    if (this.#chunked) this.#socket.write(LAST_CHUNK, 'latin1')
+    this.#events.written()
+  }
+
+  /** The client broke off: the upstream must not take what it has for the whole. */
+  onError(): void {
+    if (this.#stopped) return
+    this.#stopped = true
+    this.#events.broken()
+  }
+
+  /** Nobody reads the rest. */
+  stop(): void {
+    if (this.#stopped) return
+    this.#stopped = true
+    this.#source.discard()
+  }
+}
