@@ -23,6 +23,7 @@ import { loadPluginAdmins, loadPlugins } from './plugin/loader.ts'
 import { WorkerPool } from './proxy/worker-pool.ts'
 import type { WorkerStats } from './proxy/worker-protocol.ts'
 import { workerSettings } from './proxy/worker-settings.ts'
+import { type LineWriter, openLineWriter } from './telemetry/line-writer.ts'
 import type { Log } from './telemetry/log.ts'
 import { createLogger } from './telemetry/logger.ts'
 import { errorText } from './util/errors.ts'
@@ -78,6 +79,7 @@ class RunningGateway implements Gateway {
   #pool: WorkerPool | null = null
   #configuration: Configuration | null = null
   #servers: FastifyInstance[] = []
+  readonly #logs: LineWriter[] = []
   #plugins: ReadonlyMap<string, AnyPlugin> = new Map()
   #addresses: GatewayAddresses = { proxy: [], admin: [], status: [] }
   #draining = false
@@ -120,7 +122,8 @@ class RunningGateway implements Gateway {
     database.onChange(() => configuration.changed())
     const deps = this.#adminDeps(database, pool, configuration, nodeId, routes)
     const admin = await this.#listen(settings.admin_listen, () => createAdminServer(deps))
-    const status = await this.#listen(settings.status_listen, () => createStatusServer(deps))
+    const statusDeps = { ...deps, accessLog: this.#openLog(settings.status_access_log), log: this.#logTo(settings.status_error_log) }
+    const status = await this.#listen(settings.status_listen, () => createStatusServer(statusDeps))
     this.#addresses = { proxy: pool.addresses, admin, status }
     this.#log.notice('gateway started', { proxy: pool.addresses.join(', '), admin: admin.join(', '), database: database.kind })
   }
@@ -149,8 +152,19 @@ class RunningGateway implements Gateway {
       maxBodyBytes: settings.nginx_admin_client_max_body_size,
       applyChange: () => configuration.settled(),
       purge: async () => pool.purge(),
+      accessLog: this.#openLog(settings.admin_access_log),
       log: this.#log,
     }
+  }
+
+  #openLog(path: string): LineWriter {
+    const writer = openLineWriter(path)
+    this.#logs.push(writer)
+    return writer
+  }
+
+  #logTo(path: string): Log {
+    return createLogger({ level: this.#settings.log_level, path, process: 'primary' })
   }
 
   /** Kong's texts, so that probes that look at them go on working. */
@@ -240,6 +254,7 @@ class RunningGateway implements Gateway {
   async #close(): Promise<void> {
     await Promise.all(this.#servers.map((server) => server.close()))
     this.#servers = []
+    for (const writer of this.#logs.splice(0)) writer.close()
     await this.#database?.close()
     this.#database = null
     this.#ended.resolve()

@@ -113,6 +113,7 @@ export async function startAdmin(t: TestContext, { kind = 'sqlite', ...overrides
       workers: [{ pid: 1, heapBytes: 3 * 1024 * 1024 }],
     }),
     routing: () => true,
+    accessLog: { isOpen: false, write() {}, close() {} },
     unreadiness: () => (draining ? 'draining' : null),
     drain: () => {
       draining = true

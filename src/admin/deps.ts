@@ -2,6 +2,7 @@ import type { Database } from '../db/database.ts'
 import type { AdminRoute } from '../plugin/admin-route.ts'
 import type { AnyPlugin } from '../plugin/define.ts'
 import type { JsonObject } from '../schema/validate.ts'
+import type { LineWriter } from '../telemetry/line-writer.ts'
 import type { Log } from '../telemetry/log.ts'
 
 /** What runs, in figures, for `GET /status`. */
@@ -60,5 +61,7 @@ export interface AdminDeps {
   /** Empties the caches of all workers. */
   readonly purge: () => Promise<void>
   readonly logLevel?: LogLevelControl
+  /** One line per request. */
+  readonly accessLog: LineWriter
   readonly log: Log
 }

@@ -9,6 +9,8 @@ import { type IncomingMessage, METHODS } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastify from 'fastify'
 import { decodeQuery, readArguments } from '../http/arguments.ts'
+import { redactTarget } from '../http/query.ts'
+import { accessLine } from '../telemetry/access-line.ts'
 import { errorText } from '../util/errors.ts'
 import { refusalOf } from './admission.ts'
 import type { AdminDeps } from './deps.ts'
@@ -121,6 +123,8 @@ class AdminHttp {
     }
     app.removeAllContentTypeParsers()
     app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+    const { accessLog } = this.#deps
+    if (accessLog.isOpen) app.addHook('onResponse', async (request, reply) => accessLog.write(lineOf(request, reply)))
     app.addHook('onRequest', async (request, reply) => await this.#begin(request, reply))
     app.setNotFoundHandler(async (request, reply) => await this.#send(request, reply, NOT_FOUND))
     app.setErrorHandler(async (error, request, reply) => await this.#send(request, reply, this.#answerToError(error, request)))
@@ -185,6 +189,21 @@ class AdminHttp {
     if (first === undefined) return origin ?? '*'
     return origin !== undefined && guiOrigins.includes(origin) ? origin : first
   }
+}
+
+function lineOf(request: FastifyRequest, reply: FastifyReply): string {
+  const { raw, headers } = request
+  return accessLine({
+    address: request.ip,
+    startedAtMs: Date.now() - reply.elapsedTime,
+    method: request.method,
+    target: redactTarget(request.originalUrl),
+    version: raw.httpVersion,
+    status: reply.statusCode,
+    bytes: Number(reply.getHeader('content-length') ?? 0),
+    referer: redactTarget(headers.referer ?? '-'),
+    agent: headers['user-agent'] ?? '-',
+  })
 }
 
 /** HEAD is answered like GET; the server leaves the body out. */

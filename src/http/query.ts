@@ -65,3 +65,9 @@ function redactPair(pair: string): string {
   const name = parseQuery(pair)[0]?.name.split('[', 1)[0]?.trim().toLowerCase() ?? ''
   return SECRET_ARGUMENTS.has(name) ? `${pair.slice(0, equals)}=REDACTED` : pair
 }
+
+/** A request-target, or a URL, without the values of arguments that may be credentials. */
+export function redactTarget(target: string): string {
+  const question = target.indexOf('?')
+  return question === -1 ? target : `${target.slice(0, question)}${redactQuery(target.slice(question))}`
+}
