@@ -4,10 +4,9 @@
  * One worker each, small JSON, kept connections, plain HTTP, the same upstream, alternating in one run. CPU time per request is what is compared: throughput on a
  * machine that also makes the load says less.
  */
-import { startGateway } from '../test/support/gateway.ts'
-import { startStubIntrospection } from '../test/support/stub-introspection.ts'
 import { isInstalled, measure, median, processTree, type Sample } from './measure.ts'
-import { startNginxProxy, startNginxUpstream } from './nginx.ts'
+import { startNginxProxy } from './nginx.ts'
+import { startStage } from './stage.ts'
 
 const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 5)
 const SECONDS = Number(process.env['BENCH_SECONDS'] ?? 5)
@@ -18,52 +17,11 @@ if (!isInstalled('nginx') || !isInstalled('wrk')) {
   process.exit(1)
 }
 
-const upstream = await startNginxUpstream()
+const stage = await startStage()
+const { gateway, upstream, stub, workers } = stage
 const nginx = await startNginxProxy(upstream.port)
-const exp = Math.floor(Date.now() / 1000) + 3600
-const stub = await startStubIntrospection(() => ({
-  status: 200,
-  headers: { 'Content-Type': 'application/json' },
-  body: JSON.stringify({
-    active: true,
-    username: 'john',
-    client_id: 'app',
-    scope: 'read write',
-    sub: 'u1',
-    exp,
-    email: 'john@example.com',
-  }),
-}))
-const gateway = await startGateway({
-  database: 'off',
-  logLevel: 'notice',
-  env: { SALLYPORT_PROXY_ACCESS_LOG: 'off' },
-  declarative: {
-    _format_version: '3.0',
-    services: [
-      {
-        name: 'plain',
-        url: `http://127.0.0.1:${upstream.port}/`,
-        routes: [{ name: 'plain', paths: ['/plain'] }],
-      },
-      {
-        name: 'orders',
-        url: `http://127.0.0.1:${upstream.port}/`,
-        routes: [{ name: 'orders', paths: ['/orders'] }],
-        plugins: [
-          {
-            name: 'oauth2-introspection',
-            config: { introspection_url: stub.url, authorization_value: 'Basic Zzpz', ttl: 600, custom_claims_forward: ['email'] },
-          },
-        ],
-      },
-    ],
-    consumers: [{ username: 'john', custom_id: 'c1' }],
-  },
-})
 
 try {
-  const [, ...workers] = processTree(gateway.pid)
   const peers = [
     { name: 'nginx proxy_pass', url: `http://127.0.0.1:${nginx.port}/orders`, pids: processTree(nginx.pid) },
     { name: 'gateway, no plugin', url: `${gateway.proxyOrigin}/plain`, pids: workers },
@@ -94,6 +52,6 @@ try {
   console.table(rows)
   process.stdout.write(`introspection calls in the whole run: ${stub.calls}\n`)
 } finally {
-  await gateway.stop()
-  await Promise.all([nginx.stop(), upstream.stop(), stub.stop()])
+  await nginx.stop()
+  await stage.stop()
 }

@@ -1,3 +1,4 @@
+import { marksOf } from './field-marks.ts'
 import { consistsOf, TOKEN, VALUE } from './octets.ts'
 
 /** A name as it was spelt, with what is asked of it over and over. One object stands for all lines of a usual name. */
@@ -10,6 +11,8 @@ export interface FieldName {
   readonly token: boolean
   /** Whether it is one of the two fields that decide a message's length. */
   readonly framing: boolean
+  /** Bits of field-marks.ts. */
+  readonly marks: number
 }
 
 /** Makes the object for a name. */
@@ -21,6 +24,7 @@ export function fieldName(name: string): FieldName {
     lineStart: `\r\n${name}: `,
     token: name !== '' && consistsOf(TOKEN, name),
     framing: lower === 'content-length' || lower === 'transfer-encoding',
+    marks: marksOf(lower),
   }
 }
 
@@ -96,16 +100,27 @@ export class HeaderList {
     this.#values.push(value)
   }
 
+  /** {@link set} for a name that is known to be a token and a value known to hold no control but HTAB. */
+  setParsed(name: FieldName, value: string): void {
+    const index = this.#lower.indexOf(name.lower)
+    if (index === -1) return this.addParsed(name, value)
+    this.#replace(index, name, value)
+  }
+
+  #replace(index: number, name: FieldName, value: string): void {
+    // The lower-case name stays what it was, and so does what it says about framing.
+    this.#names[index] = name
+    this.#values[index] = value
+    if (this.#lower.indexOf(name.lower, index + 1) !== -1) this.#removeFrom(index + 1, (other) => other === name.lower)
+  }
+
   /** Replaces all lines of this name by one, at the place of the first; adds it at the end where there was none. */
   set(name: string, value: string): void {
     const known = knownName(name)
     const index = this.#lower.indexOf(known.lower)
     this.#check(known, value)
     if (index === -1) return this.addParsed(known, value)
-    // The lower-case name stays what it was, and so does what it says about framing.
-    this.#names[index] = known
-    this.#values[index] = value
-    if (this.#lower.indexOf(known.lower, index + 1) !== -1) this.#removeFrom(index + 1, (other) => other === known.lower)
+    this.#replace(index, known, value)
   }
 
   /** Removes all lines of this name. */
@@ -120,6 +135,23 @@ export class HeaderList {
       this.#values[i] = this.#values[i + 1] as string
     }
     this.#truncate(last)
+  }
+
+  /** Removes every line whose name bears one of the bits `marks` (field-marks.ts). */
+  removeMarked(marks: number): void {
+    const { length } = this.#names
+    let kept = 0
+    for (let i = 0; i < length; i++) {
+      const name = this.#names[i] as FieldName
+      if ((name.marks & marks) !== 0) continue
+      if (kept !== i) {
+        this.#names[kept] = name
+        this.#lower[kept] = this.#lower[i] as string
+        this.#values[kept] = this.#values[i] as string
+      }
+      kept++
+    }
+    if (kept < length) this.#truncate(kept)
   }
 
   /** Removes every line whose lower-case name fulfils `predicate`. */

@@ -1,10 +1,5 @@
+import { REQUEST_HOP, RESPONSE_HOP } from './field-marks.ts'
 import type { HeaderList } from './headers.ts'
-
-/** Never forwarded in either direction (RFC 9110 section 7.6.1, and what proxies have always treated alike). */
-const ALWAYS = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade', 'trailer', 'te'])
-
-/** The same, and request lines that are meant for this hop only. */
-const REQUEST_HOPS = new Set([...ALWAYS, 'expect', 'proxy', 'http2-settings', 'proxy-authenticate'])
 
 /**
  * Names that `Connection` may not take away: a client that could name them would remove framing, credentials or identity behind the gateway's back
@@ -16,23 +11,21 @@ const PROTECTED_PREFIXES = ['x-consumer-', 'x-credential-', 'x-forwarded-', 'x-a
 /** Removes what is not to be forwarded from a request's head. Runs before any plugin, so that nothing a plugin writes can be named by the client. */
 export function removeRequestHopByHop(headers: HeaderList): void {
   const trailers = headers.has('te') && headers.all('te').some((value) => /(^|,)\s*trailers\s*(;|,|$)/i.test(value))
-  const named = namedByConnection(headers)
-  headers.removeWhere(named === undefined ? isRequestHop : (name) => isRequestHop(name) || named.has(name))
+  removeNamed(headers)
+  headers.removeMarked(REQUEST_HOP)
   if (trailers) headers.set('TE', 'trailers')
 }
 
-/** Removes what is not to be forwarded from a response's head. `X-Accel-*` would steer an nginx behind us: hidden. */
+/** Removes what is not to be forwarded from a response's head. */
 export function removeResponseHopByHop(headers: HeaderList): void {
+  removeNamed(headers)
+  headers.removeMarked(RESPONSE_HOP)
+}
+
+/** Removes the lines that `Connection` names. */
+function removeNamed(headers: HeaderList): void {
   const named = namedByConnection(headers)
-  headers.removeWhere(named === undefined ? isResponseHop : (name) => isResponseHop(name) || named.has(name))
-}
-
-function isRequestHop(name: string): boolean {
-  return REQUEST_HOPS.has(name)
-}
-
-function isResponseHop(name: string): boolean {
-  return ALWAYS.has(name) || (name.charCodeAt(0) === 120 && name.startsWith('x-accel-'))
+  if (named !== undefined) headers.removeWhere((name) => named.has(name))
 }
 
 function namedByConnection(headers: HeaderList): Set<string> | undefined {

@@ -15,14 +15,14 @@
  *
  * Deadlines are looked at by the front's sweep, a few times a second: a connection only stores when its time is up.
  */
-import { randomUUID } from 'node:crypto'
+import { randomFillSync } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { BodySink } from '../http/body.ts'
 import type { Downstream, Endpoint, IncomingBody } from '../http/exchange.ts'
 import { ChunkedDecoder, chunkHead, LAST_CHUNK, MALFORMED, NEED_MORE } from '../http/h1/chunked.ts'
 import type { HeadLimits, RequestHead } from '../http/h1/head.ts'
-import { findHeadEnd, parseRequestHead, partialRequestViolation } from '../http/h1/head.ts'
+import { endsInBlankLine, findHeadEnd, parseRequestHead, partialRequestViolation } from '../http/h1/head.ts'
 import { CHUNKED, hasNoBody, lengthOf, type MessageLength, NO_BODY, UNTIL_CLOSE } from '../http/h1/message-length.ts'
 import { reasonPhrase, responseText } from '../http/h1/serialise.ts'
 import { isViolation, type Violation } from '../http/h1/violation.ts'
@@ -77,8 +77,19 @@ const NEVER = Number.POSITIVE_INFINITY
 
 /** 32 lower-case hexadecimal digits, new for each request, never taken from the client. */
 export function newRequestId(): string {
-  return randomUUID().replaceAll('-', '')
+  if (randomness.at === RANDOM_BYTES) {
+    randomFillSync(randomness.bytes)
+    randomness.at = 0
+  }
+  const { bytes, at } = randomness
+  randomness.at += ID_BYTES
+  return bytes.toString('hex', at, at + ID_BYTES)
 }
+
+const ID_BYTES = 16
+const RANDOM_BYTES = 4096
+/** Random bytes for the next ids: asking the system for each would cost more than the id. */
+const randomness = { bytes: Buffer.alloc(RANDOM_BYTES), at: RANDOM_BYTES }
 
 type State = 'idle' | 'head' | 'exchange' | 'drain' | 'lingering' | 'closed'
 
@@ -159,7 +170,7 @@ export class ClientConnection {
       this.#searched = 0
       this.deadlineMs = this.host.nowMs + deadlines.headMs
     }
-    const end = findHeadEnd(this.#pending, 0, this.#searched)
+    const end = endsInBlankLine(this.#pending, 0) ? this.#pending.length : findHeadEnd(this.#pending, 0, this.#searched)
     if (end === -1) {
       const violation = partialRequestViolation(this.#pending, 0, this.#searched, limits)
       this.#searched = this.#pending.length
@@ -171,7 +182,7 @@ export class ClientConnection {
       this.#refuse(head.status, head)
       return false
     }
-    this.#pending = end === this.#pending.length ? EMPTY : this.#pending.subarray(end)
+    this.#pending = head.end === this.#pending.length ? EMPTY : this.#pending.subarray(head.end)
     this.#begin(head)
     return true
   }

@@ -1,6 +1,7 @@
 /** `X-Forwarded-*`, `X-Real-IP`, `Via` and real client addresses, by whom the gateway trusts. */
 import ipaddr from 'ipaddr.js'
-import type { HeaderList } from '../http/headers.ts'
+import { FORGERY } from '../http/field-marks.ts'
+import { fieldName, type HeaderList } from '../http/headers.ts'
 
 /** Whose word about the client is taken (`trusted_ips`), and where it stands. */
 export interface TrustSettings {
@@ -85,42 +86,34 @@ export interface ForwardedFacts {
  * appended to. `Forwarded` (RFC 7239) passes only from trusted peers: upstreams that prefer it would be deceived.
  */
 export function setForwarded(headers: HeaderList, facts: ForwardedFacts): void {
-  const keep = (lowerName: string): string | undefined => (facts.trusted ? headers.get(lowerName) : undefined)
+  const { trusted } = facts
+  if (!trusted) headers.removeMarked(FORGERY)
   const chain = headers.all('x-forwarded-for')
-  headers.set('X-Forwarded-For', chain.length === 0 ? facts.clientAddress : `${chain.join(', ')}, ${facts.peerAddress}`)
-  headers.set('X-Forwarded-Proto', keep('x-forwarded-proto') ?? facts.scheme)
-  headers.set('X-Forwarded-Host', keep('x-forwarded-host') ?? facts.hostName)
-  headers.set('X-Forwarded-Port', keep('x-forwarded-port') ?? String(facts.port))
-  headers.set('X-Forwarded-Path', keep('x-forwarded-path') ?? facts.rawPath)
-  const prefix = keep('x-forwarded-prefix') ?? (facts.strippedPrefix === '/' ? null : facts.strippedPrefix)
-  if (prefix === null || prefix === '') headers.remove('x-forwarded-prefix')
-  else headers.set('X-Forwarded-Prefix', prefix)
-  headers.set('X-Real-IP', facts.clientAddress)
-  if (!facts.trusted) headers.removeWhere(isForgery)
+  headers.setParsed(FOR, chain.length === 0 ? facts.clientAddress : `${chain.join(', ')}, ${facts.peerAddress}`)
+  headers.setParsed(PROTO, (trusted ? headers.get(PROTO.lower) : undefined) ?? facts.scheme)
+  headers.setParsed(HOST, (trusted ? headers.get(HOST.lower) : undefined) ?? facts.hostName)
+  headers.setParsed(PORT, (trusted ? headers.get(PORT.lower) : undefined) ?? String(facts.port))
+  headers.setParsed(PATH, (trusted ? headers.get(PATH.lower) : undefined) ?? facts.rawPath)
+  const prefix = (trusted ? headers.get(PREFIX.lower) : undefined) ?? (facts.strippedPrefix === '/' ? null : facts.strippedPrefix)
+  if (prefix === null || prefix === '') headers.remove(PREFIX.lower)
+  else headers.setParsed(PREFIX, prefix)
+  headers.setParsed(REAL_IP, facts.clientAddress)
   appendVia(headers, facts.version === '2' ? '2' : facts.version === '1.0' ? '1' : '1.1', facts.product)
 }
 
-/** `Forwarded`, and our own names with `_` for `-`, which CGI and WSGI cannot tell apart. */
-function isForgery(name: string): boolean {
-  if (name === 'forwarded') return true
-  return name.charCodeAt(0) === 120 && name.includes('_') && OWN_NAMES.has(name.replaceAll('_', '-'))
-}
-
-const OWN_NAMES = new Set([
-  'x-forwarded-for',
-  'x-forwarded-proto',
-  'x-forwarded-host',
-  'x-forwarded-port',
-  'x-forwarded-path',
-  'x-forwarded-prefix',
-  'x-real-ip',
-  'x-kong-request-id',
-])
+const FOR = fieldName('X-Forwarded-For')
+const PROTO = fieldName('X-Forwarded-Proto')
+const HOST = fieldName('X-Forwarded-Host')
+const PORT = fieldName('X-Forwarded-Port')
+const PATH = fieldName('X-Forwarded-Path')
+const PREFIX = fieldName('X-Forwarded-Prefix')
+const REAL_IP = fieldName('X-Real-IP')
+const VIA = fieldName('Via')
 
 /** Appends this hop to `Via` (RFC 9110 section 7.6.3). */
 export function appendVia(headers: HeaderList, version: string, product: string): void {
-  const before = headers.all('via')
-  headers.set('Via', [...before, `${version} ${product}`].join(', '))
+  const own = `${version} ${product}`
+  headers.setParsed(VIA, headers.has(VIA.lower) ? [...headers.all(VIA.lower), own].join(', ') : own)
 }
 
 /** A `Host` value without port, lower case; brackets of IPv6 literals stay. */

@@ -69,6 +69,7 @@ class Passage implements ForwardListener {
     if (maxBodyBytes > 0 && (this.#downstream.body.length ?? 0) > maxBodyBytes) return this.#failWith(413)
     if (this.#runtime.strictPaths && hasHiddenDotSegment(this.#context.request.path)) return this.#failWith(400)
     this.#instances = snapshot.noRoutePlan.fixed ?? []
+    if (snapshot.rewriters.length === 0) return this.#guarded(this.#route)
     this.#continue(() => runRewrite(this.#context, snapshot.rewriters), this.#route)
   }
 
@@ -97,7 +98,7 @@ class Passage implements ForwardListener {
 
   // ------------------------------------------------------------------------------------------------------------------------------------ steps
 
-  readonly #route = (): void => {
+  #route(): void {
     if (this.#finished) return
     if (this.#context.exited) return this.#answer()
     const { request } = this.#context
@@ -145,10 +146,12 @@ class Passage implements ForwardListener {
   #access(plan: Plan): void {
     const collected: PluginInstance[] = []
     this.#instances = collected
-    this.#continue(() => runAccess(this.#context, plan, collected), this.#forward)
+    const pending = runAccess(this.#context, plan, collected)
+    if (pending === undefined) return this.#forward()
+    this.#await(pending, this.#forward)
   }
 
-  readonly #forward = (): void => {
+  #forward(): void {
     if (this.#finished) return
     if (this.#context.exited) return this.#answer()
     const service = this.#destination?.service ?? null
@@ -372,15 +375,26 @@ class Passage implements ForwardListener {
 
   // ------------------------------------------------------------------------------------------------------------------------------- going wrong
 
-  /** Runs `step`; goes on with `next` at once, or when what it awaits is done. The only place where a thrown error becomes an answer. */
+  /** Runs `step`, then `next`: at once, or when what `step` awaits is done. */
   #continue(step: () => PhaseResult, next: () => void): void {
-    try {
+    this.#guarded(() => {
       const pending = step()
-      if (pending === undefined) next()
-      else pending.then(next).catch((error: unknown) => this.#fail(error))
+      if (pending === undefined) next.call(this)
+      else this.#await(pending, next)
+    })
+  }
+
+  /** Runs a step. Here and in {@link #await} are the only places where a thrown error becomes an answer. */
+  #guarded(step: () => void): void {
+    try {
+      step.call(this)
     } catch (error) {
       this.#fail(error)
     }
+  }
+
+  #await(pending: Promise<void>, next: () => void): void {
+    pending.then(() => next.call(this)).catch((error: unknown) => this.#fail(error))
   }
 
   #fail(error: unknown): void {

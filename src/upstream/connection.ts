@@ -170,9 +170,9 @@ export class UpstreamConnection {
       }
       this.#searched = 0
       const head = parseResponseHead(this.#pending, 0, end, request.method, this.#owner.limits)
-      const rest = this.#pending.subarray(end)
-      this.#pending = EMPTY
       if (isViolation(head)) return this.#refuse('a head that breaks the rules')
+      const rest = this.#pending.subarray(head.end)
+      this.#pending = EMPTY
       if (head.status === 101) return this.#refuse('a switch of protocols that nobody asked for')
       if (head.status < 200) {
         if (++this.#interim > MAX_INTERIM) return this.#refuse('a flood of interim answers')
