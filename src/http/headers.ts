@@ -137,6 +137,19 @@ export class HeaderList {
     this.#truncate(last)
   }
 
+  /** Adds lines that were made before. */
+  append(lines: HeaderLines): void {
+    const { names, values } = lines
+    for (let i = 0; i < names.length; i++) this.addParsed(names[i] as FieldName, values[i] as string)
+    if (!lines.clean) this.#suspect = true
+  }
+
+  /** Whether a line's name bears one of the bits `marks` (field-marks.ts). */
+  hasMarked(marks: number): boolean {
+    for (const name of this.#names) if ((name.marks & marks) !== 0) return true
+    return false
+  }
+
   /** Removes every line whose name bears one of the bits `marks` (field-marks.ts). */
   removeMarked(marks: number): void {
     const { length } = this.#names
@@ -215,6 +228,21 @@ export class HeaderList {
       raw[i * 2 + 1] = this.#values[i] as string
     }
     return raw
+  }
+}
+
+/** Lines that are made once and added to many heads; what there is to check was checked then. */
+export class HeaderLines {
+  readonly names: readonly FieldName[]
+  readonly values: readonly string[]
+  /** All may go on the wire. */
+  readonly clean: boolean
+
+  /** @param raw flat: `[name, value, …]` */
+  constructor(raw: readonly string[]) {
+    this.names = raw.filter((_, i) => i % 2 === 0).map(knownName)
+    this.values = raw.filter((_, i) => i % 2 === 1)
+    this.clean = this.names.every((name, i) => isClean(name, this.values[i] as string))
   }
 }
 

@@ -1,3 +1,4 @@
+import type { HeaderLines } from '../http/headers.ts'
 import type { InactiveReason } from '../oauth/introspection.ts'
 import type { JsonObject } from '../oauth/json.ts'
 import type { IntrospectionFailureKind } from '../telemetry/counters.ts'
@@ -20,8 +21,7 @@ export interface ActiveAnswer {
 
 /** Derived from an answer's claims by header-projection.ts and engine.ts. */
 export interface Prepared {
-  /** Flat `[name, value, …]`. */
-  readonly claimHeaders: readonly string[]
+  readonly claimHeaders: HeaderLines
   readonly credential: { readonly id: string | null; readonly [member: string]: unknown }
 }
 

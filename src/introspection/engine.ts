@@ -6,6 +6,7 @@
  */
 import { type Cache, isRefreshDue } from '../cache/cache.ts'
 import type { ConsumerDirectory } from '../entities/consumer-directory.ts'
+import { HeaderLines } from '../http/headers.ts'
 import type { HttpClient } from '../oauth/http.ts'
 import type { JsonObject } from '../oauth/json.ts'
 import { createIntrospectionCounters, type IntrospectionCounters } from '../telemetry/counters.ts'
@@ -178,7 +179,7 @@ export class Engine {
     return hiding.then(() => this.#project(allow, claimHeaders, request))
   }
 
-  #project(allow: Allow, claimHeaders: readonly string[], request: IntrospectedRequest): Allow {
+  #project(allow: Allow, claimHeaders: HeaderLines, request: IntrospectedRequest): Allow {
     const { consumer, authenticatedGroups } = allow
     this.#profile.projection.write(request.headers, { consumer, authenticatedGroups, credentialIdentifier: null }, claimHeaders)
     return allow
@@ -189,7 +190,7 @@ export class Engine {
     const { credential, name, projection } = this.#profile
     const warn = (header: string): void => this.#log.warn('a claim is too long for a header and is not sent', { plugin: name, header })
     const prepared = {
-      claimHeaders: projection.prepare(sources, warn),
+      claimHeaders: new HeaderLines(projection.prepare(sources, warn)),
       credential: Object.freeze(credential(active.claims, active.tokenDigest)),
     }
     active.prepared = prepared

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { HeaderList } from '../http/headers.ts'
+import { HeaderLines, HeaderList } from '../http/headers.ts'
 import { encodeBase64Json, encodePlain, HeaderProjection } from './header-projection.ts'
 
 const CONSUMER = { id: 'c1', username: 'alice', custom_id: null, tags: null }
@@ -30,7 +30,7 @@ const NAMES = [
 const never = (name: string): never => assert.fail(`${name} is too long`)
 
 function write(headers: HeaderList, claims: Record<string, string>, identity = NOBODY): void {
-  projection.write(headers, identity, projection.prepare([claims], never))
+  projection.write(headers, identity, new HeaderLines(projection.prepare([claims], never)))
 }
 
 test('a client copy is gone in any spelling, whether or not a value follows', () => {
@@ -74,7 +74,7 @@ test('no value ever holds a control character, and all are byte strings', () => 
         authenticatedGroups: [username],
         credentialIdentifier: scope,
       }
-      projection.write(headers, identity, projection.prepare([{ scope, email: `${username}\r\nX-Evil: 1` }], never))
+      projection.write(headers, identity, new HeaderLines(projection.prepare([{ scope, email: `${username}\r\nX-Evil: 1` }], never)))
       headers.each((_name, value) => {
         assert.match(value, /^[\x20-\x7e\x80-\xff]*$/)
       })
@@ -96,7 +96,7 @@ test('clearing claims leaves the identity of an earlier plugin', () => {
 
 test('groups and the identifier are sent where there are some', () => {
   const headers = new HeaderList()
-  projection.write(headers, { consumer: null, authenticatedGroups: ['a', 'b'], credentialIdentifier: 'u1' }, [])
+  projection.write(headers, { consumer: null, authenticatedGroups: ['a', 'b'], credentialIdentifier: 'u1' }, new HeaderLines([]))
   assert.deepEqual(headers.toRaw(), ['X-Authenticated-Groups', 'a, b', 'X-Credential-Identifier', 'u1'])
 })
 

@@ -4,7 +4,8 @@
  * client made up survives.
  */
 import type { Consumer } from '../entities/consumer-directory.ts'
-import type { HeaderList } from '../http/headers.ts'
+import { IDENTITY, marksOf } from '../http/field-marks.ts'
+import { HeaderLines, type HeaderList } from '../http/headers.ts'
 import type { JsonObject, JsonValue } from '../oauth/json.ts'
 import { toHeaderValue } from '../util/bytes.ts'
 import { type ClaimPath, claimInFirst } from './authorization.ts'
@@ -51,16 +52,21 @@ export class HeaderProjection {
   readonly #rules: ProjectionRules
   readonly #isIdentity: (lowerName: string) => boolean
   readonly #isClaim: (lowerName: string) => boolean
+  /** All names are among those that bear the mark. */
+  readonly #allMarked: boolean
 
   constructor(rules: ProjectionRules) {
     this.#rules = rules
     const claimNames = [...rules.claimHeaders.map(({ name }) => name), ...(rules.alsoCleared ?? [])]
     this.#isIdentity = matcher([...IDENTITY_HEADERS, ...claimNames])
+    this.#allMarked = claimNames.every((name) => (marksOf(name.toLowerCase()) & IDENTITY) !== 0)
     this.#isClaim = matcher(claimNames.filter((name) => dashed(name.toLowerCase()) !== 'x-credential-identifier'))
   }
 
   /** Removes every header that this projection may write. */
   clear(headers: HeaderList): void {
+    // The front removed a client's copies already; only what a plugin wrote since can be there.
+    if (this.#allMarked && !headers.hasMarked(IDENTITY)) return
     headers.removeWhere(this.#isIdentity)
   }
 
@@ -87,13 +93,13 @@ export class HeaderProjection {
   }
 
   /** Clears, then writes the identity and the prepared lines. */
-  write(headers: HeaderList, identity: ProjectedIdentity, prepared: readonly string[]): void {
+  write(headers: HeaderList, identity: ProjectedIdentity, prepared: HeaderLines): void {
     this.clear(headers)
     const { consumer, authenticatedGroups, credentialIdentifier } = identity
     if (consumer !== null) writeConsumer(headers, consumer)
     if (authenticatedGroups !== null) headers.add('X-Authenticated-Groups', headerValue(authenticatedGroups.join(', ')))
     if (credentialIdentifier !== null) headers.add('X-Credential-Identifier', headerValue(credentialIdentifier))
-    for (let i = 0; i + 1 < prepared.length; i += 2) headers.add(prepared[i] as string, prepared[i + 1] as string)
+    headers.append(prepared)
   }
 
   /** Clears, then writes the anonymous Consumer. */
@@ -104,11 +110,21 @@ export class HeaderProjection {
   }
 }
 
-function writeConsumer(headers: HeaderList, { id, custom_id, username }: Consumer): void {
-  headers.add('X-Consumer-ID', headerValue(id))
-  if (custom_id !== null) headers.add('X-Consumer-Custom-ID', headerValue(custom_id))
-  if (username !== null) headers.add('X-Consumer-Username', headerValue(username))
+function writeConsumer(headers: HeaderList, consumer: Consumer): void {
+  const known = consumerLines.get(consumer)
+  if (known !== undefined) return headers.append(known)
+  const { id, custom_id, username } = consumer
+  const lines = new HeaderLines([
+    ...['X-Consumer-ID', headerValue(id)],
+    ...(custom_id === null ? [] : ['X-Consumer-Custom-ID', headerValue(custom_id)]),
+    ...(username === null ? [] : ['X-Consumer-Username', headerValue(username)]),
+  ])
+  consumerLines.set(consumer, lines)
+  headers.append(lines)
 }
+
+/** What follows from a Consumer alone; gone with the snapshot that it belongs to. */
+const consumerLines = new WeakMap<Consumer, HeaderLines>()
 
 /**
  * The text of a claim as Kong's introspection plugin is documented to show it, plain: text as is; numbers in decimal; simple items of an array joined with

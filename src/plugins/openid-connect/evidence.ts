@@ -2,6 +2,7 @@
  * What a flow found out about who asks, and all that follows from it alone: made once for each token and used by every request with it. It holds no token of
  * the caller; tokens that the gateway itself obtained may be among its header lines.
  */
+import { HeaderLines } from '../../http/headers.ts'
 import { type ClaimPath, claimInFirst, claimValues } from '../../introspection/authorization.ts'
 import { type ClaimHeader, encodeBase64Json, HeaderProjection } from '../../introspection/header-projection.ts'
 import type { JsonObject, JsonValue } from '../../oauth/json.ts'
@@ -37,8 +38,7 @@ export interface Evidence {
   readonly ruleSources: readonly JsonObject[]
   readonly credential: { readonly id: string } | null
   readonly groups: readonly string[] | null
-  /** Header lines for the upstream, flat. */
-  readonly upstream: readonly string[]
+  readonly upstream: HeaderLines
   /** Header lines for the caller, flat. */
   readonly downstream: readonly string[]
 }
@@ -131,7 +131,7 @@ export class EvidenceMaker {
       ruleSources,
       credential: credentialOf(claimInFirst(sources, this.#credentialClaim)),
       groups: groups === undefined ? null : claimValues(groups),
-      upstream: this.#linesFor('upstream', this.projection, sources, facts),
+      upstream: new HeaderLines(this.#linesFor('upstream', this.projection, sources, facts)),
       downstream: this.#linesFor('downstream', this.#forCaller, sources, facts),
     }
   }
