@@ -1,10 +1,10 @@
 /** nginx with one worker: as the upstream of every peer, and as the peer that only proxies. */
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import type { AddressInfo } from 'node:net'
-import { createConnection, createServer } from 'node:net'
+import { createConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { unusedPort } from '../test/support/ports.ts'
 
 export interface Nginx {
   readonly port: number
@@ -31,7 +31,7 @@ export async function startNginxProxy(upstreamPort: number): Promise<Nginx> {
 
 async function startNginx(server: (port: number) => string): Promise<Nginx> {
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-bench-nginx-'))
-  const port = await freePort()
+  const port = await unusedPort()
   const conf = join(folder, 'nginx.conf')
   writeFileSync(
     conf,
@@ -52,15 +52,6 @@ async function startNginx(server: (port: number) => string): Promise<Nginx> {
       rmSync(folder, { recursive: true, force: true })
     },
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
 }
 
 async function listening(port: number): Promise<void> {

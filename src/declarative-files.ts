@@ -1,11 +1,10 @@
 /** Declarative files without a running gateway: what `config parse`, `db_import` and `db_export` need. */
 import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Settings } from './config/settings.ts'
+import { openOffDatabase, openSqliteDatabase } from './configured-database.ts'
 import type { Database, EntityTree } from './db/database.ts'
 import { exportDeclarative } from './db/declarative/export.ts'
 import { loadDeclarativeFile, schemasOf } from './db/declarative/load.ts'
-import { createDatabase } from './db/open.ts'
 import { loadPlugins } from './plugin/loader.ts'
 
 /** A database that closes with its scope. */
@@ -14,13 +13,12 @@ export type ScopedDatabase = Database & AsyncDisposable
 /** The configured database. @throws with a message for the operator */
 export async function openDatabase(settings: Settings): Promise<ScopedDatabase> {
   mkdirSync(settings.prefix, { recursive: true })
-  const file = join(settings.prefix, 'sallyport.sqlite')
-  return scoped(await createDatabase({ kind: 'sqlite', file, keyringFile: settings.keyring_file, plugins: await schemas(settings) }))
+  return scoped(await openSqliteDatabase(settings, await loadPlugins(settings.plugins_dir)))
 }
 
 /** An empty database in memory: the schemas are there, nothing is read or written. */
 export async function openUnused(settings: Settings): Promise<ScopedDatabase> {
-  return scoped(await createDatabase({ kind: 'off', plugins: await schemas(settings) }))
+  return scoped(await openOffDatabase(await loadPlugins(settings.plugins_dir)))
 }
 
 /** Reads a file. @throws with Kong's text, one line per fault */
@@ -38,11 +36,6 @@ export async function upsertAll(tree: EntityTree, database: Database): Promise<v
 /** The database as a declarative file. */
 export async function writeConfiguration(database: Database): Promise<string> {
   return exportDeclarative(await database.export(), schemasOf(database))
-}
-
-async function schemas(settings: Settings) {
-  const plugins = await loadPlugins(settings.plugins_dir)
-  return new Map([...plugins].map(([name, plugin]) => [name, plugin.schema]))
 }
 
 function scoped(database: Database): ScopedDatabase {

@@ -14,9 +14,9 @@ import type { Listener } from './config/listeners.ts'
 import type { Settings } from './config/settings.ts'
 import { KONG_VERSION, SALLYPORT_VERSION } from './config/version.ts'
 import { Configuration } from './configuration.ts'
+import { openOffDatabase, openSqliteDatabase } from './configured-database.ts'
 import type { Database } from './db/database.ts'
 import { loadDeclarativeFile, loadDeclarativeText } from './db/declarative/load.ts'
-import { createDatabase } from './db/open.ts'
 import type { AdminRoute, PluginAdminKit } from './plugin/admin-route.ts'
 import type { AnyPlugin } from './plugin/define.ts'
 import { loadPluginAdmins, loadPlugins } from './plugin/loader.ts'
@@ -26,6 +26,7 @@ import { workerSettings } from './proxy/worker-settings.ts'
 import { type LineWriter, openLineWriter } from './telemetry/line-writer.ts'
 import type { Log } from './telemetry/log.ts'
 import { createLogger } from './telemetry/logger.ts'
+import { formatAuthority } from './util/authority.ts'
 import { errorText } from './util/errors.ts'
 
 export interface GatewayAddresses {
@@ -142,7 +143,7 @@ class RunningGateway implements Gateway {
       processes: () => ({ master: process.pid, workers: pool.pids }),
       status: async () => readFigures(await pool.stats()),
       routing: () => pool.routing,
-      unreadiness: () => this.#unreadiness(database, pool),
+      unreadiness: () => this.#unreadiness(pool),
       drain: () => {
         this.#draining = true
       },
@@ -168,13 +169,9 @@ class RunningGateway implements Gateway {
   }
 
   /** Kong's texts, so that probes that look at them go on working. */
-  #unreadiness(database: Database, pool: WorkerPool): string | null {
+  #unreadiness(pool: WorkerPool): string | null {
     if (this.#draining) return 'draining'
-    if (!pool.routing) return 'router builds not yet complete'
-    if (database.kind === 'off' && /^0+$/.test(database.configurationHash)) {
-      return 'no configuration available (empty configuration present)'
-    }
-    return null
+    return pool.routing ? null : 'router builds not yet complete'
   }
 
   /** Lets plugins make what must be there before the first request, and collects their endpoints. */
@@ -196,24 +193,16 @@ class RunningGateway implements Gateway {
       this.#servers.push(server)
       await server.listen({ host: ip, port })
       const { address, port: actual } = server.server.address() as AddressInfo
-      addresses.push(address.includes(':') ? `[${address}]:${actual}` : `${address}:${actual}`)
+      addresses.push(formatAuthority(address, actual))
     }
     return addresses
   }
 
   async #openDatabase(): Promise<Database> {
     const settings = this.#settings
-    const plugins = new Map([...this.#plugins].map(([name, plugin]) => [name, plugin.schema]))
-    if (settings.database === 'sqlite') {
-      return createDatabase({
-        kind: 'sqlite',
-        file: join(settings.prefix, 'sallyport.sqlite'),
-        keyringFile: settings.keyring_file,
-        plugins,
-      })
-    }
+    if (settings.database === 'sqlite') return await openSqliteDatabase(settings, this.#plugins)
     // Not a name that an operator would give to a file of their own in the prefix.
-    const database = await createDatabase({ kind: 'off', persistFile: join(settings.prefix, 'last-configuration.json'), plugins })
+    const database = await openOffDatabase(this.#plugins, join(settings.prefix, 'last-configuration.json'))
     await this.#loadDeclarative(database, settings)
     return database
   }
@@ -221,8 +210,7 @@ class RunningGateway implements Gateway {
   /** A configured file or text wins over what was loaded last. @throws {DeclarativeError} */
   async #loadDeclarative(database: Database, settings: Settings): Promise<void> {
     const { declarative_config: file, declarative_config_string: text } = settings
-    const loaded =
-      file !== null ? await loadDeclarativeFile(file, database) : text !== null ? loadDeclarativeText(text.reveal(), database) : null
+    const loaded = file !== null ? loadDeclarativeFile(file, database) : text !== null ? loadDeclarativeText(text.reveal(), database) : null
     if (loaded !== null) await database.replace(loaded.tree, loaded.hash)
   }
 

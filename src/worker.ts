@@ -1,9 +1,9 @@
 /** One worker: listeners, the current snapshot, and what outlives it. Talks to the primary by worker-protocol.ts. */
-import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
-import { isIPv6 } from 'node:net'
 import { rootCertificates } from 'node:tls'
+import { readCertificate } from './config/setting.ts'
 import { readEnvVault } from './config/vault-reference.ts'
+import { KONG_VERSION } from './config/version.ts'
 import { createAccessLog } from './observability/access-log.ts'
 import type { AnyPlugin } from './plugin/define.ts'
 import type { PluginKit } from './plugin/kit.ts'
@@ -25,10 +25,11 @@ import { createLogger } from './telemetry/logger.ts'
 import { createUpstreamClient } from './upstream/client.ts'
 import { createHttpClientFactory } from './upstream/http-client.ts'
 import { createResolver } from './upstream/resolver.ts'
+import { formatAuthority } from './util/authority.ts'
 import { errorText } from './util/errors.ts'
 
 /** Product token that Kong's clients know, and the version they negotiate on. */
-const PRODUCT = 'kong/3.9.1'
+const PRODUCT = `kong/${KONG_VERSION}`
 
 /** Header lines of one request. */
 const MAX_HEADER_LINES = 1000
@@ -165,9 +166,8 @@ class Worker {
 
   /** Kong's rule: what cannot be resolved is a warning and the empty text, so that the plugin behaves as with an empty secret. */
   #resolve(reference: string): string {
-    const { vault_env_prefix: prefix } = this.#settings
     try {
-      return readEnvVault(reference, process.env, prefix === null ? {} : { prefix })
+      return readEnvVault(reference, process.env, this.#settings.vault_env_prefix)
     } catch (error) {
       this.#log.warn('vault reference cannot be resolved', { reason: errorText(error) })
       return ''
@@ -228,7 +228,7 @@ class Worker {
             () => {
               server.off('error', reject)
               const { address, port } = server.address() as AddressInfo
-              resolve(isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`)
+              resolve(formatAuthority(address, port))
             },
           )
         }),
@@ -268,7 +268,5 @@ function objectKey(plugin: string, kind: string, key: string): string {
 /** PEM texts of the authorities to trust; undefined leaves the system's. `system` among others adds those that come with the runtime. */
 function readTrusted(entries: readonly string[]): readonly string[] | undefined {
   if (entries.every((entry) => entry === 'system')) return undefined
-  return entries.flatMap((entry) =>
-    entry === 'system' ? [...rootCertificates] : [entry.includes('-----BEGIN') ? entry : readFileSync(entry, 'utf8')],
-  )
+  return entries.flatMap((entry) => (entry === 'system' ? rootCertificates : readCertificate(entry)))
 }

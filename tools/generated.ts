@@ -1,19 +1,23 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { ROOT } from './child.ts'
 
-/** Writes generated files; with `--check` on the command line, says which are not current and fails instead. */
-export function publish(files: Readonly<Record<string, string>>): void {
-  const check = process.argv.includes('--check')
+/**
+ * Writes generated files, by name from the folder of the repository; null removes one. To check is to say which are not current, and to fail, instead.
+ *
+ * @param check default: `--check` stands on the command line
+ */
+export function publish(files: Readonly<Record<string, string | null>>, check = process.argv.includes('--check')): void {
   for (const [name, text] of Object.entries(files)) {
     const path = join(ROOT, name)
-    if (existsSync(path) && readFileSync(path, 'utf8') === text) continue
+    if ((existsSync(path) ? readFileSync(path, 'utf8') : null) === text) continue
     if (check) {
-      process.stderr.write(`${relative(ROOT, path)} is not current: run \`npm run docs\`\n`)
+      process.stderr.write(`${name} is not current: run \`npm run docs\`\n`)
       process.exitCode = 1
-      continue
+    } else if (text === null) rmSync(path)
+    else {
+      mkdirSync(dirname(path), { recursive: true })
+      writeFileSync(path, text)
     }
-    mkdirSync(dirname(path), { recursive: true })
-    writeFileSync(path, text)
   }
 }

@@ -5,12 +5,13 @@
  *   node tools/imports.ts            checks, and that the picture in docs/architecture.md is current
  *   node tools/imports.ts --write    writes the picture
  */
-import { globSync, readFileSync, writeFileSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, sep } from 'node:path'
+import { ROOT } from './child.ts'
+import { publish } from './generated.ts'
 
-const ROOT = join(import.meta.dirname, '..')
 const SRC = join(ROOT, 'src')
-const PICTURE = join(ROOT, 'docs', 'architecture.md')
+const PICTURE = 'docs/architecture.md'
 
 const ROWS: readonly (readonly string[])[] = [
   ['cli'],
@@ -71,14 +72,10 @@ const imports = sources.flatMap(importsOf)
 const violations = [...new Set(imports.flatMap((one) => violation(one) ?? []))]
 for (const line of violations) process.stderr.write(`${line}\n`)
 
-const page = readFileSync(PICTURE, 'utf8')
+const page = readFileSync(join(ROOT, PICTURE), 'utf8')
 const current = page.replace(
   /(<!-- imports -->\n)[\s\S]*?(\n<!-- \/imports -->)/,
   (_, open: string, close: string) => `${open}${draw(imports)}${close}`,
 )
-if (process.argv.includes('--write')) writeFileSync(PICTURE, current)
-else if (current !== page) {
-  process.stderr.write('docs/architecture.md is not current: run `npm run docs`\n')
-  process.exitCode = 1
-}
+publish({ [PICTURE]: current }, !process.argv.includes('--write'))
 if (violations.length > 0) process.exitCode = 1

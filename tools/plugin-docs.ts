@@ -4,17 +4,17 @@
  *     node tools/plugin-docs.ts           writes
  *     node tools/plugin-docs.ts --check   writes nothing; exit 1 when a page is missing, outdated or without plugin
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { parseArgs } from 'node:util'
 import type { PluginSchema, PluginScope } from '../src/plugin/define.ts'
 import type { Field, Fields, Shorthand } from '../src/schema/field.ts'
 import { toReference } from '../src/schema/project.ts'
+import { ROOT } from './child.ts'
+import { publish } from './generated.ts'
 
-const ROOT = join(import.meta.dirname, '..')
 const PLUGINS = join(ROOT, 'src/plugins')
-const PAGES = join(ROOT, 'docs/plugins')
+const PAGES = 'docs/plugins'
 
 const SCOPE_NAMES: Record<PluginScope, string> = {
   service: 'a Service',
@@ -23,22 +23,25 @@ const SCOPE_NAMES: Record<PluginScope, string> = {
   consumer_group: 'a Consumer Group',
 }
 
-const { check } = parseArgs({ options: { check: { type: 'boolean', default: false } } }).values
-const pages = await renderPages()
-const stale = findStale(pages)
-if (!check) writePages(pages, stale)
-else if (stale.length > 0) {
-  process.stderr.write(`not current: ${stale.map((file) => `docs/plugins/${file}`).join(', ')}\nrun: node tools/plugin-docs.ts\n`)
-  process.exitCode = 1
+publish({ ...Object.fromEntries(presentPages().map((page) => [page, null])), ...Object.fromEntries(await renderPages()) })
+
+/** Every page that is there: those whose plugin is gone are to be removed. */
+function presentPages(): string[] {
+  const folder = join(ROOT, PAGES)
+  return existsSync(folder)
+    ? readdirSync(folder)
+        .filter((file) => file.endsWith('.md'))
+        .map((file) => `${PAGES}/${file}`)
+    : []
 }
 
-/** File name → text, for each plugin. */
-async function renderPages(): Promise<ReadonlyMap<string, string>> {
+/** Page → text, for each plugin. */
+async function renderPages(): Promise<(readonly [string, string])[]> {
   const folders = readdirSync(PLUGINS).filter((folder) => existsSync(join(PLUGINS, folder, 'schema.ts')))
   const rendered = folders
     .sort()
-    .map(async (folder) => [`${folder}.md`, renderPage(await loadSchema(folder), readExample(folder))] as const)
-  return new Map(await Promise.all(rendered))
+    .map(async (folder) => [`${PAGES}/${folder}.md`, renderPage(await loadSchema(folder), readExample(folder))] as const)
+  return await Promise.all(rendered)
 }
 
 async function loadSchema(folder: string): Promise<PluginSchema> {
@@ -50,22 +53,6 @@ async function loadSchema(folder: string): Promise<PluginSchema> {
 function readExample(folder: string): string | undefined {
   const file = join(PLUGINS, folder, 'example.yaml')
   return existsSync(file) ? readFileSync(file, 'utf8').trimEnd() : undefined
-}
-
-/** Pages that differ from what the schemas say, that are missing, or whose plugin is gone. */
-function findStale(current: ReadonlyMap<string, string>): string[] {
-  const present = existsSync(PAGES) ? readdirSync(PAGES).filter((file) => file.endsWith('.md')) : []
-  const outdated = [...current].filter(([file, text]) => !present.includes(file) || readFileSync(join(PAGES, file), 'utf8') !== text)
-  return [...outdated.map(([file]) => file), ...present.filter((file) => !current.has(file))].sort()
-}
-
-function writePages(current: ReadonlyMap<string, string>, files: readonly string[]): void {
-  mkdirSync(PAGES, { recursive: true })
-  for (const file of files) {
-    const text = current.get(file)
-    if (text === undefined) rmSync(join(PAGES, file))
-    else writeFileSync(join(PAGES, file), text)
-  }
 }
 
 function renderPage(schema: PluginSchema, example: string | undefined): string {

@@ -1,6 +1,7 @@
 import type { DaoErrorCode } from '../db/errors.ts'
 import { DaoError } from '../db/errors.ts'
 import { ArgumentsError } from '../http/arguments.ts'
+import { errorCode } from '../util/errors.ts'
 import type { Answer } from './endpoint.ts'
 import { message } from './endpoint.ts'
 
@@ -36,7 +37,7 @@ const REQUEST_ERRORS: Readonly<Record<string, readonly [number, string | null]>>
 export function answerToError(error: unknown): Answer | undefined {
   if (error instanceof ArgumentsError) return error.text === null ? { status: error.status } : message(error.status, error.text)
   if (error instanceof DaoError) return STATUS[error.code] === 500 ? undefined : { status: STATUS[error.code], body: envelope(error) }
-  const known = error instanceof Error && 'code' in error ? REQUEST_ERRORS[String(error.code)] : undefined
+  const known = REQUEST_ERRORS[String(errorCode(error))]
   if (known === undefined) return undefined
   return known[1] === null ? { status: known[0] } : message(known[0], known[1])
 }

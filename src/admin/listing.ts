@@ -1,13 +1,12 @@
 /** Lists: `size`, `offset` and `tags` of the query, and the link to the next page. */
 import type { PageOptions } from '../db/database.ts'
 import { DaoError } from '../db/errors.ts'
+import { tag } from '../entities/validators.ts'
 import type { JsonObject } from '../schema/validate.ts'
 import type { Answer } from './endpoint.ts'
 import { ok } from './endpoint.ts'
 
 const MAX_TAGS = 5
-/** Printable, without the `,` and `/` that separate tags. */
-const TAG = /^[\u0020-\u002B\u002D\u002E\u0030-\u007E\u0080-\u{10FFFF}]+$/u
 
 /** `size` and `offset`. A size that is no number is NaN, which the database refuses with its own text. */
 export function paging(query: JsonObject): Pick<PageOptions, 'size' | 'offset'> {
@@ -38,7 +37,7 @@ export function tagFilter(query: JsonObject): Pick<PageOptions, 'tags'> {
   const all = given.includes(',')
   const any = given.includes('/')
   const names = given.split(any ? '/' : ',')
-  if ((all && any) || !names.every((name) => TAG.test(name))) throw invalidTags('invalid filter syntax')
+  if ((all && any) || !names.every((name) => name !== '' && tag(name) === undefined)) throw invalidTags('invalid filter syntax')
   if (names.length > MAX_TAGS) throw invalidTags(`cannot query more than ${MAX_TAGS} tags`)
   return { tags: { names, match: any ? 'any' : 'all' } }
 }

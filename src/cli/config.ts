@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Settings } from '../config/settings.ts'
-import { errorText } from '../util/errors.ts'
+import { errorCode, errorText } from '../util/errors.ts'
 import { COMMON_USAGE, CONF, CONF_USAGE, type Command, CommandError, type Invocation, PREFIX, PREFIX_USAGE } from './command.ts'
 import { findRunning } from './process-files.ts'
 import { loadFor } from './sources.ts'
@@ -131,7 +131,7 @@ function writeNew(path: string, text: string, name: string, refusal: string): vo
   try {
     writeFileSync(path, text, { flag: 'wx' })
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+    if (errorCode(error) !== 'EEXIST') throw error
     throw new CommandError(`${name} already exists${refusal}`)
   }
 }

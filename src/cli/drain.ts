@@ -1,9 +1,7 @@
 import { errorText } from '../util/errors.ts'
 import { COMMON_USAGE, CONF, CONF_USAGE, type Command, CommandError, PREFIX, PREFIX_USAGE } from './command.ts'
-import { localUrl } from './health.ts'
+import { requestStatus } from './health.ts'
 import { findGateway } from './stop.ts'
-
-const ANSWER_TIMEOUT_MS = 5000
 
 /** `drain`: readiness turns 503, so that load balancers go elsewhere; requests are served as before. */
 export const drain: Command = {
@@ -34,12 +32,6 @@ ${COMMON_USAGE}`,
 }
 
 async function announceDraining(address: string): Promise<void> {
-  const response = await fetch(localUrl(address, '/status/ready'), {
-    method: 'POST',
-    body: new URLSearchParams({ status: 'draining' }),
-    signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
-    redirect: 'manual',
-  })
-  await response.body?.cancel()
-  if (response.status !== 204) throw new CommandError(`POST /status/ready answered ${response.status}`)
+  const status = await requestStatus(address, '/status/ready', { method: 'POST', body: new URLSearchParams({ status: 'draining' }) })
+  if (status !== 204) throw new CommandError(`POST /status/ready answered ${status}`)
 }

@@ -38,18 +38,18 @@ async function expectAnswer(prefix: string, addresses: Addresses | null): Promis
   const address = status ?? admin
   if (address === undefined) return
   const accepted = status === undefined ? [200, 401] : [200]
-  const code = await fetchStatus(prefix, address)
+  const code = await requestStatus(address, '/status').catch((error: unknown) => {
+    throw new CommandError(`Sallyport does not answer at ${prefix}: ${errorText(error)}`, { cause: error })
+  })
   if (!accepted.includes(code)) throw new CommandError(`Sallyport is unhealthy at ${prefix}: GET /status answered ${code}`)
 }
 
-async function fetchStatus(prefix: string, address: string): Promise<number> {
-  try {
-    const response = await fetch(localUrl(address, '/status'), { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS), redirect: 'manual' })
-    await response.body?.cancel()
-    return response.status
-  } catch (error) {
-    throw new CommandError(`Sallyport does not answer at ${prefix}: ${errorText(error)}`, { cause: error })
-  }
+/** Asks a listener of this machine, as `localUrl` names it. @returns the status of the answer @throws when none comes within 5 s */
+export async function requestStatus(address: string, path: string, init: RequestInit = {}): Promise<number> {
+  const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS)
+  const response = await fetch(localUrl(address, path), { ...init, signal, redirect: 'manual' })
+  await response.body?.cancel()
+  return response.status
 }
 
 /**

@@ -10,7 +10,8 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { errorText } from '../util/errors.ts'
+import { errorCode, errorText } from '../util/errors.ts'
+import { parseJson } from '../util/json.ts'
 import { CommandError } from './command.ts'
 
 /** Addresses that a process serves, as `host:port`. */
@@ -20,19 +21,12 @@ export interface Addresses {
   readonly status: readonly string[]
 }
 
-/** What `run/state.json` says. */
-export interface ProcessState {
+/** A process, as `run/state.json` describes it. */
+export interface RunningProcess {
   readonly pid: number
   /** When the process began, in the system's own terms; null where the system does not tell. */
   readonly began: string | null
   /** null until the process serves. */
-  readonly addresses: Addresses | null
-}
-
-/** A process that is alive. */
-export interface RunningProcess {
-  readonly pid: number
-  readonly began: string | null
   readonly addresses: Addresses | null
 }
 
@@ -97,7 +91,7 @@ export function releasePrefix(prefix: string): void {
 
 /** Notes the addresses of this process, or that it does not serve yet. */
 export function writeState(prefix: string, addresses: Addresses | null): void {
-  const state: ProcessState = { pid: process.pid, began: beganAt(process.pid), addresses }
+  const state: RunningProcess = { pid: process.pid, began: beganAt(process.pid), addresses }
   writeAtomically(stateFile(prefix), JSON.stringify(state))
 }
 
@@ -109,7 +103,7 @@ export function writeAtomically(file: string, text: string): void {
 }
 
 /** The text of a file, or null if there is none. */
-export function readIfThere(file: string): string | null {
+function readIfThere(file: string): string | null {
   try {
     return readFileSync(file, 'utf8')
   } catch {
@@ -117,13 +111,9 @@ export function readIfThere(file: string): string | null {
   }
 }
 
-/** The value of a JSON text, or null if it is not one. */
-export function parseJson(text: string | null): unknown {
-  try {
-    return text === null ? null : JSON.parse(text)
-  } catch {
-    return null
-  }
+/** The value in a JSON file; undefined if there is no such file or it holds something else. */
+export function readJsonIfThere(file: string): unknown {
+  return parseJson(readIfThere(file) ?? '')
 }
 
 /** Whether a process is still the one that was found, and not a zombie. */
@@ -132,7 +122,7 @@ export function isAlive({ pid, began }: Pick<RunningProcess, 'pid' | 'began'>): 
     process.kill(pid, 0)
   } catch (error) {
     // EPERM: it exists and belongs to someone else.
-    if (!(error instanceof Error && 'code' in error && error.code === 'EPERM')) return false
+    if (errorCode(error) !== 'EPERM') return false
   }
   const stat = readStat(pid)
   if (stat === null) return true
@@ -172,13 +162,13 @@ function writePid(prefix: string): boolean {
     writeFileSync(pidFile(prefix), `${process.pid}\n`, { flag: 'wx' })
     return true
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false
+    if (errorCode(error) === 'EEXIST') return false
     throw error
   }
 }
 
-function readState(prefix: string): ProcessState | null {
-  const value = parseJson(readIfThere(stateFile(prefix)))
+function readState(prefix: string): RunningProcess | null {
+  const value = readJsonIfThere(stateFile(prefix))
   if (typeof value !== 'object' || value === null || !('pid' in value) || typeof value.pid !== 'number') return null
   const began = 'began' in value && typeof value.began === 'string' ? value.began : null
   return { pid: value.pid, began, addresses: 'addresses' in value ? readAddresses(value.addresses) : null }

@@ -71,7 +71,8 @@ Commands:
 ${COMMANDS.map(({ name, summary }) => `  ${name.padEnd(12)}${summary}`).join('\n')}
 
 Options:
-${'  --v, --vv           say more, say all\n  --help              print this text, or that of a command'}
+  --v, --vv           say more, say all
+  --help              print this text, or that of a command
 
 The environment variables SALLYPORT_<NAME> and KONG_<NAME> set what a conf file may set.`
 

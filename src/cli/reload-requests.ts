@@ -15,7 +15,7 @@ import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { errorText } from '../util/errors.ts'
 import { CommandError } from './command.ts'
-import { isAlive, parseJson, pollUntil, type RunningProcess, readIfThere, runFolder, writeAtomically } from './process-files.ts'
+import { isAlive, pollUntil, type RunningProcess, readJsonIfThere, runFolder, writeAtomically } from './process-files.ts'
 
 /** What a reload came to. */
 export interface ReloadOutcome {
@@ -111,12 +111,12 @@ export class ReloadRequests {
 }
 
 function readFile(request: string): string | null {
-  const value = parseJson(readIfThere(request))
+  const value = readJsonIfThere(request)
   return typeof value === 'object' && value !== null && 'file' in value && typeof value.file === 'string' ? value.file : null
 }
 
 function readOutcome(answer: string): ReloadOutcome | null {
-  const value = parseJson(readIfThere(answer))
+  const value = readJsonIfThere(answer)
   if (typeof value !== 'object' || value === null || !('error' in value) || !('needRestart' in value)) return null
   const needRestart = Array.isArray(value.needRestart) ? value.needRestart.filter((name) => typeof name === 'string') : []
   return { error: typeof value.error === 'string' ? value.error : null, needRestart }

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { type LoadedSettings, loadSettings, type SettingsSources } from '../config/load.ts'
 import { Secret } from '../config/secret.ts'
-import { isSettingName, SETTINGS, type SettingName, type Settings } from '../config/settings.ts'
+import { SETTING_NAMES, type SettingName, type Settings } from '../config/settings.ts'
 import { RELOADED } from '../proxy/worker-settings.ts'
 import { errorText } from '../util/errors.ts'
 import { COMMON_USAGE, CONF, CONF_USAGE, type Command, CommandError, type Invocation, PREFIX, PREFIX_USAGE } from './command.ts'
@@ -114,11 +114,9 @@ async function serve(invocation: Invocation, loaded: LoadedSettings, onReady: (a
 }
 
 /** Names of the settings that differ. */
-export function changedSettings(before: Settings, after: Settings): SettingName[] {
+function changedSettings(before: Settings, after: Settings): SettingName[] {
   const bare = (value: unknown): unknown => (value instanceof Secret ? value.reveal() : value)
-  return Object.keys(SETTINGS)
-    .filter(isSettingName)
-    .filter((name) => !isDeepStrictEqual(bare(before[name]), bare(after[name])))
+  return SETTING_NAMES.filter((name) => !isDeepStrictEqual(bare(before[name]), bare(after[name])))
 }
 
 function passedOn({ values, flags }: Invocation): string[] {

@@ -22,7 +22,7 @@ ${COMMON_USAGE}`,
     const reference = isVaultReference(given) ? given : `{vault://${given}}`
     const prefix = loadFor(invocation).settings.vault_env_prefix
     try {
-      invocation.terminal.out(readEnvVault(reference, invocation.terminal.env, prefix === null ? {} : { prefix }))
+      invocation.terminal.out(readEnvVault(reference, invocation.terminal.env, prefix))
       return 0
     } catch (error) {
       if (!(error instanceof VaultReferenceError)) throw error

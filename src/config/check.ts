@@ -1,12 +1,13 @@
 import { X509Certificate } from 'node:crypto'
-import { readFileSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
+import { isUuid } from '../schema/validate.ts'
 import { isLoopback, type Listener } from './listeners.ts'
+import { isPem, readCertificate } from './setting.ts'
 import { SETTINGS, type Settings } from './settings.ts'
 
 type ListenerSetting = 'proxy_listen' | 'admin_listen' | 'status_listen'
 
 const LISTENER_SETTINGS: readonly ListenerSetting[] = ['proxy_listen', 'admin_listen', 'status_listen']
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 
 /**
  * Finds what is wrong with settings that are each well-formed: combinations, files that are missing, values that are not available yet.
@@ -20,7 +21,7 @@ export function checkSettings(settings: Settings): string[] {
     ...checkAdminExposure(settings),
     ...checkTrustedCertificates(settings),
     ...checkHostsFile(settings),
-    ...(settings.node_id === null || UUID.test(settings.node_id) ? [] : ['node_id must be a valid UUID']),
+    ...(settings.node_id === null || isUuid(settings.node_id) ? [] : ['node_id must be a valid UUID']),
   ]
 }
 
@@ -62,7 +63,7 @@ function checkAdminExposure(settings: Settings): string[] {
 
 function checkTrustedCertificates(settings: Settings): string[] {
   return settings.lua_ssl_trusted_certificate
-    .filter((source) => source !== 'system' && !loads(source, isCertificate))
+    .filter((source) => source !== 'system' && !isCertificate(source))
     .map((source) => `lua_ssl_trusted_certificate: failed loading certificate from ${nameOf(source)}`)
 }
 
@@ -72,21 +73,13 @@ function checkHostsFile(settings: Settings): string[] {
   return statSync(settings.dns_hostsfile, { throwIfNoEntry: false })?.isFile() === true ? [] : ['dns_hostsfile: file does not exist']
 }
 
-function loads(source: string, accepts: (pem: string) => void): boolean {
+function isCertificate(source: string): boolean {
   try {
-    accepts(isPem(source) ? source : readFileSync(source, 'utf8'))
+    new X509Certificate(readCertificate(source))
     return true
   } catch {
     return false
   }
-}
-
-function isCertificate(pem: string): void {
-  new X509Certificate(pem)
-}
-
-function isPem(source: string): boolean {
-  return source.includes('-----BEGIN ')
 }
 
 function nameOf(source: string): string {

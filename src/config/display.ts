@@ -1,18 +1,9 @@
+import type { Listener } from './listeners.ts'
 import type { Setting, Shown } from './setting.ts'
-import { isSettingName, SECTIONS, SETTINGS, SETTINGS_WITHOUT_EFFECT, type Settings } from './settings.ts'
+import { SECTIONS, SETTING_NAMES, SETTINGS, SETTINGS_WITHOUT_EFFECT, type Settings } from './settings.ts'
 
 /** A listener as Kong shows it beside the texts. */
-export interface ShownListener {
-  readonly ip: string
-  readonly port: number
-  readonly ssl: boolean
-  readonly http2: boolean
-  readonly proxy_protocol: boolean
-  readonly deferred: boolean
-  readonly bind: boolean
-  readonly reuseport: boolean
-  readonly listener: string
-}
+export type ShownListener = Omit<Listener, 'backlog' | 'ipv6only' | 'so_keepalive'>
 
 /**
  * The member `configuration` of `GET /`: every setting that has a value, secrets as `******`, sizes and durations in their units, and the
@@ -20,7 +11,7 @@ export interface ShownListener {
  */
 export function displaySettings(settings: Settings): Record<string, Shown | readonly ShownListener[]> {
   const shown: Record<string, Shown | readonly ShownListener[]> = {}
-  for (const name of Object.keys(SETTINGS).filter(isSettingName)) {
+  for (const name of SETTING_NAMES) {
     const setting: Setting<unknown> = SETTINGS[name]
     const value = setting.show(settings[name])
     if (value !== null) shown[name] = value

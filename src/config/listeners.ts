@@ -1,4 +1,5 @@
 import { BlockList, isIP } from 'node:net'
+import { formatAuthority } from '../util/authority.ts'
 import { splitList } from './units.ts'
 
 /** One address to listen on, in the members that Kong shows for it. */
@@ -67,7 +68,7 @@ function parseListener(entry: string): Listener {
   const [address, ...flags] = entry.split(/\s+/)
   const { ip, port } = parseAddress(address ?? '')
   const options = parseFlags(flags)
-  return { ip, port, ...options, listener: [`${ip.includes(':') ? `[${ip}]` : ip}:${port}`, ...printFlags(options)].join(' ') }
+  return { ip, port, ...options, listener: [formatAuthority(ip, port), ...printFlags(options)].join(' ') }
 }
 
 function parseAddress(text: string): { ip: string; port: number } {

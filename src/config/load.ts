@@ -12,7 +12,7 @@ import { errorText } from '../util/errors.ts'
 import { checkSettings } from './check.ts'
 import { parseConfFile, unescapeHash } from './conf-file.ts'
 import { type Place, type Setting, SettingViolation } from './setting.ts'
-import { isSettingName, SETTINGS, SETTINGS_WITHOUT_EFFECT, type SettingName, type Settings } from './settings.ts'
+import { isSettingName, SETTING_NAMES, SETTINGS, SETTINGS_WITHOUT_EFFECT, type SettingName, type Settings } from './settings.ts'
 import { splitList } from './units.ts'
 import { type Environment, isVaultReference, readEnvVault, VaultReferenceError } from './vault-reference.ts'
 
@@ -62,13 +62,9 @@ export const DEFAULT_FILES: readonly string[] = [
  * @throws {SettingsError} with every error that was found, in Kong's words where Kong has the error
  */
 export function loadSettings(sources: SettingsSources = {}): LoadedSettings {
-  const cwd = resolve(sources.cwd ?? '.')
-  const env = sources.env ?? {}
-  const file = findFile(sources.file, cwd)
-  const errors: string[] = []
-  const layers = [file === null ? NOTHING : readConf(file, errors), readVariables(env, 'KONG_'), readVariables(env, 'SALLYPORT_')]
-  const texts = mergeLayers([...layers, readFlags(sources.flags ?? {})])
-  const settings = readSettings(texts, { env, cwd, errors })
+  const { file, layers, texts, reading } = readSources(sources)
+  const { errors } = reading
+  const settings = readSettings(texts, reading)
   errors.push(...checkSettings(settings))
   if (errors.length > 0) throw new SettingsError(errors)
   return { settings, warnings: [...warnOfNames(layers), ...warnOfLogFormats(texts)], file }
@@ -80,11 +76,8 @@ export function loadSettings(sources: SettingsSources = {}): LoadedSettings {
  * @throws {SettingsError} a named file is missing
  */
 export function loadPrefix(sources: SettingsSources = {}): string {
-  const cwd = resolve(sources.cwd ?? '.')
-  const env = sources.env ?? {}
-  const file = findFile(sources.file, cwd)
-  const layers = [file === null ? NOTHING : readConf(file, []), readVariables(env, 'KONG_'), readVariables(env, 'SALLYPORT_')]
-  return readPrefix(mergeLayers([...layers, readFlags(sources.flags ?? {})]), { env, cwd, errors: [] })
+  const { texts, reading } = readSources(sources)
+  return readPrefix(texts, reading)
 }
 
 /** Texts by the names that the source gave them. */
@@ -101,7 +94,24 @@ interface Reading {
 }
 
 const NOTHING: Layer = new Map()
-const SETTING_NAMES: readonly SettingName[] = Object.keys(SETTINGS).filter(isSettingName)
+
+interface SourceTexts {
+  /** The file that was read (absolute), or null. */
+  readonly file: string | null
+  /** Those whose names the operator may have misspelt: all but the command line. */
+  readonly layers: readonly Layer[]
+  readonly texts: Texts
+  readonly reading: Reading
+}
+
+function readSources(sources: SettingsSources): SourceTexts {
+  const cwd = resolve(sources.cwd ?? '.')
+  const env = sources.env ?? {}
+  const file = findFile(sources.file, cwd)
+  const errors: string[] = []
+  const layers = [file === null ? NOTHING : readConf(file, errors), readVariables(env, 'KONG_'), readVariables(env, 'SALLYPORT_')]
+  return { file, layers, texts: mergeLayers([...layers, readFlags(sources.flags ?? {})]), reading: { env, cwd, errors } }
+}
 
 function findFile(file: string | null | undefined, cwd: string): string | null {
   if (file === null) return null
@@ -208,7 +218,7 @@ function dereference(name: SettingName, text: string, texts: Texts, env: Environ
 
 function readVault(reference: string, option: string, prefix: string | undefined, env: Environment): string {
   try {
-    return readEnvVault(reference, env, prefix === undefined ? {} : { prefix })
+    return readEnvVault(reference, env, prefix)
   } catch (error) {
     if (!(error instanceof VaultReferenceError)) throw error
     throw new SettingViolation(`failed to dereference '${reference}': ${error.message} for config option '${option}'`)

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { type Listener, ListenerSyntaxError, parseListeners } from './listeners.ts'
@@ -45,7 +46,7 @@ export interface SettingOptions {
 
 /** One setting: everything that loading, showing and documenting it needs. */
 export interface Setting<T> {
-  readonly kind: Kind<T>
+  readonly kind: Pick<Kind<T>, 'type' | 'oneOf' | 'list' | 'sensitive'>
   readonly default: string | null
   readonly description: string
   readonly unit: string | null
@@ -70,15 +71,14 @@ export class SettingViolation extends Error {
 export function setting<T>(kind: Kind<T>, options: SettingOptions & { readonly default: string }): Setting<T>
 export function setting<T>(kind: Kind<T>, options: SettingOptions): Setting<T | null>
 export function setting<T>(kind: Kind<T>, options: SettingOptions): Setting<T | null> {
-  const show = (value: T | null): Shown | null => (value === null ? null : kind.show(value))
   return {
-    kind: { ...kind, show: (value) => show(value) ?? '' },
+    kind,
     default: options.default ?? null,
     description: options.description,
     unit: options.unit ?? null,
     aliases: options.aliases ?? [],
     read: (text, name, place) => (text === null ? null : kind.read(text, name, place)),
-    show,
+    show: (value) => (value === null ? null : kind.show(value)),
   }
 }
 
@@ -131,7 +131,7 @@ export function integer(range: Range): Kind<number> {
 
 /** A whole number or the word `auto`. */
 export function integerOrAuto(range: Range): Kind<number | 'auto'> {
-  return kind<number | 'auto'>('integer', (text, name) => (text === 'auto' ? text : toInteger(text, name, range)), asIs, { oneOf: null })
+  return kind<number | 'auto'>('integer', (text, name) => (text === 'auto' ? text : toInteger(text, name, range)), asIs)
 }
 
 /** One of a few words. */
@@ -298,8 +298,18 @@ function absolute(base: string, text: string): string {
 
 const PEM = /-----BEGIN [A-Z0-9 ]+-----/
 
+/** The PEM text that a value of `certificate` or of `certificates` is or names; not for the word `system`. @throws when the file cannot be read */
+export function readCertificate(value: string): string {
+  return isPem(value) ? value : readFileSync(value, 'utf8')
+}
+
+/** Whether a value of `certificate` or of `certificates` is the text itself. */
+export function isPem(value: string): boolean {
+  return PEM.test(value)
+}
+
 function pemOrPath(text: string, place: Place): string {
-  if (PEM.test(text)) return text
+  if (isPem(text)) return text
   const decoded = /^[A-Za-z0-9+/=\s]{64,}$/.test(text) ? Buffer.from(text, 'base64').toString('latin1') : ''
-  return PEM.test(decoded) ? decoded : absolute(place.cwd, text)
+  return isPem(decoded) ? decoded : absolute(place.cwd, text)
 }

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import * as kind from './setting.ts'
-import { type Setting, setting, type ValueOf } from './setting.ts'
+import { setting, type ValueOf } from './setting.ts'
 
 const general = {
   prefix: setting(kind.path, {
@@ -308,15 +308,13 @@ export type SettingName = keyof typeof SETTINGS
  */
 export type Settings = { readonly [Name in SettingName]: ValueOf<(typeof SETTINGS)[Name]> }
 
-/** The setting of that name, or null if it means nothing to us. */
-export function findSetting(name: string): Setting<unknown> | null {
-  return isSettingName(name) ? SETTINGS[name] : null
-}
-
 /** Whether a setting of that name means something to us. */
 export function isSettingName(name: string): name is SettingName {
   return Object.hasOwn(SETTINGS, name)
 }
+
+/** Names of all settings, in the order of the manual. */
+export const SETTING_NAMES: readonly SettingName[] = Object.keys(SETTINGS).filter(isSettingName)
 
 /** A name of kong.conf that is accepted and does nothing. */
 export interface SettingWithoutEffect {

@@ -25,8 +25,8 @@ test('a reference is vault, resource, key, options and version, and must be the 
 test('the variable is prefix and resource in upper case, - as _; options of the reference win over those of the vault', () => {
   const env = { MY_SECRET: 'a', KONG_MY_SECRET: 'b', FOO_MY_SECRET: 'c', MY_SECRET_PREVIOUS: 'd' }
   assert.equal(readEnvVault('{vault://env/my-secret}', env), 'a')
-  assert.equal(readEnvVault('{vault://env/my-secret}', env, { prefix: 'kong_' }), 'b')
-  assert.equal(readEnvVault('{vault://env/my-secret?prefix=foo_}', env, { prefix: 'kong_' }), 'c')
+  assert.equal(readEnvVault('{vault://env/my-secret}', env, 'kong_'), 'b')
+  assert.equal(readEnvVault('{vault://env/my-secret?prefix=foo_}', env, 'kong_'), 'c')
   assert.equal(readEnvVault('{vault://env/my-secret#2}', env), 'd')
 })
 

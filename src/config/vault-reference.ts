@@ -1,3 +1,6 @@
+import { isObject } from '../schema/validate.ts'
+import { parseJson } from '../util/json.ts'
+
 /** Variables by name, as `process.env` holds them. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -44,42 +47,32 @@ export function parseVaultReference(text: string): VaultReference | null {
  * Looks a reference to the `env` vault up. The variable's name is prefix + resource in upper case with `_` for `-`; version 2 is the
  * variable with the suffix `_PREVIOUS`; a key takes one member out of a JSON object (Kong's env vault).
  *
- * @param defaults options of the vault where the reference has none (`prefix`)
+ * @param prefix of the vault, where the reference has none of its own
  * @throws {VaultReferenceError} not a reference, another vault, no such variable, no such member
  */
-export function readEnvVault(text: string, env: Environment, defaults: Readonly<Record<string, string>> = {}): string {
+export function readEnvVault(text: string, env: Environment, prefix: string | null = null): string {
   const reference = parseVaultReference(text)
   if (reference === null) throw new VaultReferenceError(`not a reference [${text}]`)
   if (reference.vault !== 'env') throw new VaultReferenceError(`could not find vault (${reference.vault}) [${text}]`)
-  const value = env[variableName(reference, defaults)]
+  const value = env[variableName(reference, prefix)]
   if (value === undefined) {
     throw new VaultReferenceError(`unable to load value (${reference.resource}) from vault (env): not found [${text}]`)
   }
   return reference.key === null ? value : readMember(value, reference.key, text)
 }
 
-function variableName(reference: VaultReference, defaults: Readonly<Record<string, string>>): string {
-  const prefix = reference.options['prefix'] ?? defaults['prefix'] ?? ''
-  const name = `${prefix}${reference.resource}`.toUpperCase().replaceAll('-', '_')
+function variableName(reference: VaultReference, prefix: string | null): string {
+  const name = `${reference.options['prefix'] ?? prefix ?? ''}${reference.resource}`.toUpperCase().replaceAll('-', '_')
   return reference.version === 2 ? `${name}_PREVIOUS` : name
 }
 
 function readMember(json: string, key: string, text: string): string {
-  const object = parseObject(json)
-  const member = object !== null && Object.hasOwn(object, key) ? object[key] : undefined
+  const object = parseJson(json)
+  const member = isObject(object) && Object.hasOwn(object, key) ? object[key] : undefined
   if (member === undefined || member === null) {
     throw new VaultReferenceError(`subfield ${key} not found in JSON secret [${text}]`)
   }
   return typeof member === 'string' ? member : JSON.stringify(member)
-}
-
-function parseObject(json: string): Record<string, unknown> | null {
-  try {
-    const value: unknown = JSON.parse(json)
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : null
-  } catch {
-    return null
-  }
 }
 
 function decode(text: string): string {

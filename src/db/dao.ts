@@ -15,7 +15,6 @@ import { DaoError, notFound, primaryKeyViolation, referencedBy, schemaViolation,
 import { decodeOffset, encodeOffset, pageSize } from './paging.ts'
 import { requireProtocolAgreement } from './plugin-protocols.ts'
 import { resolveReferences } from './references.ts'
-import { shapeEntity } from './shape.ts'
 import type { EntityReader, EntityWriter, Strategy } from './strategy.ts'
 import { cacheKeyOf, parentId, uniqueFields } from './strategy.ts'
 
@@ -185,7 +184,7 @@ class EntityDao implements Dao {
       const id = parentId(entity, name)
       if (id !== null) entity[name] = { id: id.toLowerCase() }
     }
-    return shapeEntity(this.schema, { ...entity, id: String(entity['id']).toLowerCase() })
+    return { ...entity, id: String(entity['id']).toLowerCase() }
   }
 
   /** Uniqueness before parents: the order in which a database would notice. */

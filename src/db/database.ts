@@ -76,6 +76,9 @@ export interface ObjectStore {
   all(): Promise<readonly StoredObject[]>
 }
 
+/** Kong's hash of an empty configuration. */
+export const EMPTY_HASH = '0'.repeat(32)
+
 export type EntityName = 'services' | 'routes' | 'consumers' | 'plugins'
 
 /** All entities by declarative key. */
@@ -92,7 +95,7 @@ export interface Database {
    * @throws {DaoError} code 12 for a database that is not `off`
    */
   replace(tree: EntityTree, hash: string): Promise<void>
-  /** 32 hex digits naming what `replace` loaded; 32 zeros when nothing was. Only for `off`. */
+  /** 32 hex digits naming what `replace` loaded; {@link EMPTY_HASH} when nothing was. Only for `off`. */
   readonly configurationHash: string
   /** True when the database answers. */
   reachable(): Promise<boolean>

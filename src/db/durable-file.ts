@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { link, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { errorCode } from '../util/errors.ts'
 
 /** Files here may hold secrets or personal data: for the owner only. */
 const FILE_MODE = 0o600
@@ -25,7 +26,7 @@ export async function createFile(file: string, text: string): Promise<void> {
     // Unlike a rename, a link never replaces the file that another process has made in the meantime.
     await link(draft, file)
   } catch (error) {
-    if (!isErrno(error, 'EEXIST')) throw error
+    if (errorCode(error) !== 'EEXIST') throw error
   } finally {
     await rm(draft, { force: true })
   }
@@ -37,7 +38,7 @@ export async function readFileIfPresent(file: string): Promise<string | null> {
   try {
     return await readFile(file, 'utf8')
   } catch (error) {
-    if (isErrno(error, 'ENOENT')) return null
+    if (errorCode(error) === 'ENOENT') return null
     throw error
   }
 }
@@ -72,8 +73,4 @@ async function syncFolder(folder: string): Promise<void> {
   } finally {
     await handle.close()
   }
-}
-
-function isErrno(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code
 }

@@ -13,7 +13,8 @@
  */
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 import { isObject } from '../schema/validate.ts'
-import { GatewayError } from '../util/errors.ts'
+import { errorCode, GatewayError } from '../util/errors.ts'
+import { parseJson } from '../util/json.ts'
 import { createFile, readFileIfPresent } from './durable-file.ts'
 
 const PREFIX = '$enc:v1:'
@@ -161,15 +162,6 @@ function parseKeyFile(file: string, text: string): Keyring {
   return new Keyring(file, primary, keys)
 }
 
-/** The parser's own message would show what it read. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
 function reasonOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : String(error)
+  return String(errorCode(error) ?? error)
 }

@@ -4,7 +4,7 @@ import { createDao } from './dao.ts'
 import type { Dao, Database, EntityName, EntityTree, ObjectStore } from './database.ts'
 import { openOffStrategy } from './strategies/off/strategy.ts'
 import { openSqliteStrategy } from './strategies/sqlite/strategy.ts'
-import type { EntityReader, ObjectTable, Strategy } from './strategy.ts'
+import type { ObjectTable, Strategy } from './strategy.ts'
 
 interface CommonOptions {
   /** Installed plugins by name: they judge the configuration of the Plugin entity. */
@@ -75,7 +75,7 @@ class OpenDatabase implements Database {
 
   async export(): Promise<EntityTree> {
     return await this.#strategy.read(async (reader) => {
-      const all = (name: EntityName) => readAll(reader, name)
+      const all = (name: EntityName) => reader.page(name, {})
       return {
         services: await all('services'),
         routes: await all('routes'),
@@ -120,10 +120,6 @@ class OpenDatabase implements Database {
 
 function forEachEntity<T>(make: (name: EntityName) => T): Readonly<Record<EntityName, T>> {
   return { services: make('services'), routes: make('routes'), consumers: make('consumers'), plugins: make('plugins') }
-}
-
-async function readAll(reader: EntityReader, name: EntityName) {
-  return await reader.page(name, {})
 }
 
 function announcingObjects(table: ObjectTable, announce: () => void): ObjectStore {

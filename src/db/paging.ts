@@ -1,4 +1,5 @@
 import { isUuid } from '../schema/validate.ts'
+import { parseJson } from '../util/json.ts'
 import { DaoError } from './errors.ts'
 
 const DEFAULT_SIZE = 100
@@ -23,18 +24,10 @@ export function encodeOffset(id: string): string {
 /** The id in a token. @throws {DaoError} code 7 */
 export function decodeOffset(offset: string): string {
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(offset)) throw invalidOffset(offset, 'base64')
-  const list = parse(Buffer.from(offset, 'base64').toString())
+  const list = parseJson(Buffer.from(offset, 'base64').toString())
   const id: unknown = Array.isArray(list) && list.length === 1 ? list[0] : undefined
   if (!isUuid(id)) throw invalidOffset(offset, 'json')
   return id.toLowerCase()
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
 
 function invalidOffset(offset: string, encoding: 'base64' | 'json'): DaoError {

@@ -6,12 +6,14 @@
  * is bounded by whoever reads it. Members named `__proto__` or `constructor` are ordinary members.
  */
 import busboy from 'busboy'
+import { parseJson } from '../util/json.ts'
+import { setOwn } from '../util/own-property.ts'
 import { parseQuery, type QueryArgument } from './query.ts'
 
 /** Bytes of the largest body (Kong's `nginx_admin_client_max_body_size`). */
-export const MAX_BODY_BYTES = 10 * 1024 * 1024
+const MAX_BODY_BYTES = 10 * 1024 * 1024
 /** Arguments of a query, a form or a multipart body. */
-export const MAX_ARGUMENTS = 1000
+const MAX_ARGUMENTS = 1000
 /** Levels of nested JSON, as many as Kong's decoder allows. */
 const MAX_JSON_DEPTH = 1000
 /** Steps of one form key; a longer key is taken literally. */
@@ -77,18 +79,10 @@ function textOf(body: Uint8Array): string {
 
 function readJson(text: string): Arguments {
   const value = parseJson(text)
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new ArgumentsError(400, 'Cannot parse JSON body')
-  return { kind: 'json', values: { ...value }, text }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    const value: unknown = JSON.parse(text)
-    if (!isDeeperThan(value, MAX_JSON_DEPTH)) return value
-  } catch {
-    // Falls through: the reason of a syntax error would quote the body, which may hold a secret.
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || isDeeperThan(value, MAX_JSON_DEPTH)) {
+    throw new ArgumentsError(400, 'Cannot parse JSON body')
   }
-  throw new ArgumentsError(400, 'Cannot parse JSON body')
+  return { kind: 'json', values: { ...value }, text }
 }
 
 /** Whether containers nest more than `levels` deep. Level by level and not recursive, so that no input can overflow the stack. */
@@ -232,11 +226,6 @@ function put(container: Container, step: Step, value: unknown): void {
 function memberName(container: Record<string, unknown>, step: Step): string {
   if (step.kind === 'member') return step.name
   return String(step.kind === 'position' ? step.index + 1 : Object.keys(container).length + 1)
-}
-
-/** Sets an own property whatever its name is. */
-function setOwn(target: object, name: string, value: unknown): void {
-  Object.defineProperty(target, name, { value, enumerable: true, writable: true, configurable: true })
 }
 
 // ------------------------------------------------------------------------------------------------------------------------------------- multipart

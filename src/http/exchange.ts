@@ -105,7 +105,7 @@ export interface UpstreamHandler {
 }
 
 export interface UpstreamCall {
-  /** The address that was chosen, once connected. */
+  /** Gives the exchange up: its handler is told nothing more. */
   abort(): void
   resume(): void
 }

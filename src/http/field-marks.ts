@@ -15,7 +15,8 @@ export const FORGERY = 8
 /** In both directions (RFC 9110 section 7.6.1, and what proxies have always treated alike). */
 const HOPS = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade', 'trailer', 'te'])
 const REQUEST_ONLY_HOPS = new Set(['expect', 'proxy', 'http2-settings', 'proxy-authenticate'])
-const IDENTITY_PREFIXES = ['x-consumer-', 'x-credential-', 'x-authenticated-', 'x-anonymous-']
+/** How the names begin that say who the request is; lower case, dashed. */
+export const IDENTITY_PREFIXES: readonly string[] = ['x-consumer-', 'x-credential-', 'x-authenticated-', 'x-anonymous-']
 const OWN_NAMES = new Set([
   'x-forwarded-for',
   'x-forwarded-proto',
@@ -27,9 +28,14 @@ const OWN_NAMES = new Set([
   'x-kong-request-id',
 ])
 
+/** A name with `-` for `_`: how CGI and WSGI read it. */
+export function dashedName(lower: string): string {
+  return lower.includes('_') ? lower.replaceAll('_', '-') : lower
+}
+
 /** The bits of a name in lower case. */
 export function marksOf(lower: string): number {
-  const dashed = lower.includes('_') ? lower.replaceAll('_', '-') : lower
+  const dashed = dashedName(lower)
   let marks = 0
   if (HOPS.has(lower)) marks |= REQUEST_HOP | RESPONSE_HOP
   if (REQUEST_ONLY_HOPS.has(lower)) marks |= REQUEST_HOP

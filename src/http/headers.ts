@@ -104,10 +104,6 @@ export class HeaderList {
   setParsed(name: FieldName, value: string): void {
     const index = this.#lower.indexOf(name.lower)
     if (index === -1) return this.addParsed(name, value)
-    this.#replace(index, name, value)
-  }
-
-  #replace(index: number, name: FieldName, value: string): void {
     // The lower-case name stays what it was, and so does what it says about framing.
     this.#names[index] = name
     this.#values[index] = value
@@ -117,10 +113,8 @@ export class HeaderList {
   /** Replaces all lines of this name by one, at the place of the first; adds it at the end where there was none. */
   set(name: string, value: string): void {
     const known = knownName(name)
-    const index = this.#lower.indexOf(known.lower)
     this.#check(known, value)
-    if (index === -1) return this.addParsed(known, value)
-    this.#replace(index, known, value)
+    this.setParsed(known, value)
   }
 
   /** Removes all lines of this name. */

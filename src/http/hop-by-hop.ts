@@ -1,4 +1,4 @@
-import { REQUEST_HOP, RESPONSE_HOP } from './field-marks.ts'
+import { dashedName, IDENTITY_PREFIXES, REQUEST_HOP, RESPONSE_HOP } from './field-marks.ts'
 import type { HeaderList } from './headers.ts'
 
 /**
@@ -6,7 +6,7 @@ import type { HeaderList } from './headers.ts'
  * (CVE-2026-6338 and its kin).
  */
 const PROTECTED = new Set(['host', 'content-length', 'content-type', 'authorization', 'cookie'])
-const PROTECTED_PREFIXES = ['x-consumer-', 'x-credential-', 'x-forwarded-', 'x-anonymous-', 'x-authenticated-', 'x-kong-', 'x-real-']
+const PROTECTED_PREFIXES = [...IDENTITY_PREFIXES, 'x-forwarded-', 'x-kong-', 'x-real-']
 
 /** Removes what is not to be forwarded from a request's head. Runs before any plugin, so that nothing a plugin writes can be named by the client. */
 export function removeRequestHopByHop(headers: HeaderList): void {
@@ -43,6 +43,6 @@ function namedByConnection(headers: HeaderList): Set<string> | undefined {
 }
 
 function isProtected(name: string): boolean {
-  const dashed = name.replaceAll('_', '-')
+  const dashed = dashedName(name)
   return PROTECTED.has(dashed) || PROTECTED_PREFIXES.some((prefix) => dashed.startsWith(prefix))
 }

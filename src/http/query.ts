@@ -1,4 +1,5 @@
 /** Query strings as byte strings, with or without their `?`: reading and removing arguments without touching the others. */
+import { fromByteString } from '../util/bytes.ts'
 
 export interface QueryArgument {
   readonly name: string
@@ -27,16 +28,10 @@ export function removeArguments(query: string, matches: (argument: QueryArgument
   return rest === '' ? '' : `${marked ? '?' : ''}${rest}`
 }
 
-/** `application/x-www-form-urlencoded` encoding of pairs: space as `+`, everything but `A-Z a-z 0-9 * - . _` as `%XX`. */
-export function formEncode(pairs: readonly (readonly [string, string])[]): string {
-  return new URLSearchParams(pairs.map(([name, value]) => [name, value])).toString()
-}
-
 function decodeComponent(text: string): string {
   const spaced = text.includes('+') ? text.replaceAll('+', ' ') : text
-  if (!spaced.includes('%')) return Buffer.from(spaced, 'latin1').toString('utf8')
-  const bytes = spaced.replace(/%([0-9a-fA-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
-  return Buffer.from(bytes, 'latin1').toString('utf8')
+  if (!spaced.includes('%')) return fromByteString(spaced)
+  return fromByteString(spaced.replace(/%([0-9a-fA-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))))
 }
 
 /** Arguments whose values may be credentials (RFC 6749, RFC 6750 section 2.3, and the usual names of API keys). */

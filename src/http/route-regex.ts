@@ -7,7 +7,7 @@
 import { type Matcher, RE2JS } from 're2js'
 import { fromByteString, toByteString } from '../util/bytes.ts'
 import { errorText } from '../util/errors.ts'
-import { isAscii, isValidUtf8 } from './path.ts'
+import { isValidUtf8 } from './path.ts'
 
 /** What the groups of a route's regular expression matched, as byte strings. */
 export interface Captures {
@@ -111,7 +111,7 @@ export class HeaderRegex {
 
   /** @param value byte string; one that is not UTF-8 does not match */
   test(value: string): boolean {
-    if (!isAscii(value) && !isValidUtf8(value)) return false
+    if (!isValidUtf8(value)) return false
     return this.#regex.matcher(fromByteString(value)).find()
   }
 }

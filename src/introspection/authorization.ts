@@ -24,6 +24,15 @@ export const NO_RULES: AuthorizationRules = { requirements: [], forbidden: [] }
 /** What was not satisfied. */
 export type AuthorizationFailure = Requirement['name'] | 'forbidden_claim'
 
+/** The log's words for it. */
+export const AUTHORIZATION_TEXTS: Readonly<Record<AuthorizationFailure, string>> = {
+  scope: 'the token lacks a required scope',
+  audience: 'the token is for another audience',
+  groups: 'the token lacks a required group',
+  roles: 'the token lacks a required role',
+  forbidden_claim: 'the token has a forbidden claim',
+}
+
 /** The requirement for a configured list; null where there is none. An element that is only white space never holds. */
 export function requirement(
   name: Requirement['name'],

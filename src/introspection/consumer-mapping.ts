@@ -3,6 +3,9 @@ import type { Consumer, ConsumerDirectory } from '../entities/consumer-directory
 import type { JsonObject, JsonValue } from '../oauth/json.ts'
 import { type ClaimPath, claimInFirst } from './authorization.ts'
 
+/** The log's words for claims that name no Consumer where one is needed. */
+export const NO_CONSUMER = 'no consumer was found for the token'
+
 /** What identifies a Consumer. */
 export type ConsumerKey = 'id' | 'username' | 'custom_id'
 

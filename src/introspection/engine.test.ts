@@ -6,8 +6,9 @@ import { toHttpRequest } from '../oauth/form.ts'
 import { interpretIntrospection, introspectionRequest } from '../oauth/introspection.ts'
 import { NO_RULES, requirement } from './authorization.ts'
 import { type Decision, Denials } from './decision.ts'
-import { createEngine, createSharedIntrospection, type Engine, SHARED_NAME } from './engine.ts'
+import { createEngine, type Engine } from './engine.ts'
 import { encodePlain, HeaderProjection } from './header-projection.ts'
+import { createSharedIntrospection, SHARED_NAME } from './introspector.ts'
 import { fingerprintOf, type Lifetimes, type Profile } from './profile.ts'
 
 const SETTINGS = {

@@ -4,7 +4,7 @@
  * client made up survives.
  */
 import type { Consumer } from '../entities/consumer-directory.ts'
-import { IDENTITY, marksOf } from '../http/field-marks.ts'
+import { dashedName, IDENTITY, marksOf } from '../http/field-marks.ts'
 import { HeaderLines, type HeaderList } from '../http/headers.ts'
 import type { JsonObject, JsonValue } from '../oauth/json.ts'
 import { toHeaderValue } from '../util/bytes.ts'
@@ -60,7 +60,7 @@ export class HeaderProjection {
     const claimNames = [...rules.claimHeaders.map(({ name }) => name), ...(rules.alsoCleared ?? [])]
     this.#isIdentity = matcher([...IDENTITY_HEADERS, ...claimNames])
     this.#allMarked = claimNames.every((name) => (marksOf(name.toLowerCase()) & IDENTITY) !== 0)
-    this.#isClaim = matcher(claimNames.filter((name) => dashed(name.toLowerCase()) !== 'x-credential-identifier'))
+    this.#isClaim = matcher(claimNames.filter((name) => dashedName(name.toLowerCase()) !== 'x-credential-identifier'))
   }
 
   /** Removes every header that this projection may write. */
@@ -155,17 +155,13 @@ function headerValue(text: string): string {
   return PLAIN.test(text) ? text : toHeaderValue(text)
 }
 
-function dashed(lowerName: string): string {
-  return lowerName.includes('_') ? lowerName.replaceAll('_', '-') : lowerName
-}
-
 /** A test for these names in any spelling. Nearly every header of a request is told apart by its first letter. */
 function matcher(names: readonly string[]): (lowerName: string) => boolean {
-  const wanted = new Set(names.map((name) => dashed(name.toLowerCase())))
+  const wanted = new Set(names.map((name) => dashedName(name.toLowerCase())))
   const initials = new Set([...wanted].map((name) => name.charCodeAt(0)))
   // A name may begin with `_` where the wanted one begins with `-`.
   if (initials.has(DASH)) initials.add(UNDERSCORE)
-  return (lowerName) => initials.has(lowerName.charCodeAt(0)) && wanted.has(dashed(lowerName))
+  return (lowerName) => initials.has(lowerName.charCodeAt(0)) && wanted.has(dashedName(lowerName))
 }
 
 const DASH = 45

@@ -9,9 +9,10 @@ import type { IntrospectionFailure, IntrospectionOutcome } from '../oauth/intros
 import type { IntrospectionCounters } from '../telemetry/counters.ts'
 import { type ActiveAnswer, type Answer, type FailedAnswer, failed, type InactiveAnswer } from './answer.ts'
 import type { CallGuard } from './call-guard.ts'
+import { guarded } from './guarded-call.ts'
 import type { IntrospectionCall } from './profile.ts'
 import type { IntrospectedRequest } from './request.ts'
-import { codeOf, isTimeout, pauseOf, within } from './server-failure.ts'
+import { codeOf, pauseOf } from './server-failure.ts'
 
 /** An answer and what the cache needs to know of it. */
 export interface CallResult {
@@ -24,8 +25,6 @@ export interface CallResult {
 
 /** Statuses with which a server says that it as a whole is not able to answer. */
 const UNABLE = new Set([429, 502, 503, 504])
-/** The whole call against the time of one step. */
-const DEADLINE_STEPS = 3
 
 export class IntrospectionClient {
   readonly #call: IntrospectionCall
@@ -44,18 +43,8 @@ export class IntrospectionClient {
 
   /** Introspects `token`. Never rejects. */
   async introspect(token: string, about: IntrospectedRequest): Promise<CallResult> {
-    const entered = this.#guard.enter(this.#call.timeoutMs)
-    const admission = typeof entered === 'string' ? entered : await entered
-    if (admission !== 'go') return this.#fail(failed(admission, 'not asked', { retryAfterS: this.#guard.retryAfterS }))
-    try {
-      return await within(this.#call.timeoutMs * DEADLINE_STEPS, this.#exchange(token, about))
-    } catch (error) {
-      const timedOut = isTimeout(error)
-      this.#guard.failed()
-      return this.#fail(failed(timedOut ? 'timeout' : 'transport', codeOf(error)))
-    } finally {
-      this.#guard.leave()
-    }
+    const result = await guarded(this.#guard, this.#call.timeoutMs, () => this.#exchange(token, about))
+    return 'kind' in result ? this.#fail(result) : result
   }
 
   /** @throws on failure of the transport only */

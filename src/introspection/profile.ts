@@ -40,16 +40,21 @@ export interface IntrospectionCall {
   readonly interpret: (response: HttpResponse, nowS: number) => IntrospectionOutcome | Promise<IntrospectionOutcome>
 }
 
-export interface Profile {
+/** What it takes to know what the server says about a token. */
+export interface InquiryProfile {
   /** Name for logs. */
   readonly name: string
   /** {@link fingerprintOf} all that an answer depends on besides the token. */
   readonly fingerprint: string
-  readonly extraction: ExtractionPlan
   readonly call: IntrospectionCall
   /** What of the request itself the answer depends on; null: nothing. Must not hold a line feed. */
   readonly variation: ((request: IntrospectedRequest) => string) | null
   readonly lifetimes: Lifetimes
+}
+
+/** What it takes to decide about a request. */
+export interface Profile extends InquiryProfile {
+  readonly extraction: ExtractionPlan
   readonly verification: VerificationRules
   readonly authorization: AuthorizationRules
   readonly consumer: ConsumerMapping
@@ -58,6 +63,12 @@ export interface Profile {
   readonly credential: (claims: JsonObject, tokenDigest: string) => { readonly id: string | null; readonly [member: string]: unknown }
   readonly hideCredentials: boolean
   readonly denials: Denials
+}
+
+/** An address without what may be secret in it: for logs, and as the name of a server. '' where it is none. */
+export function serverOf(endpoint: string): string {
+  const url = URL.parse(endpoint)
+  return url === null ? '' : `${url.origin}${url.pathname}`
 }
 
 /**

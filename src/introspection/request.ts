@@ -18,17 +18,12 @@ export interface IntrospectedRequest {
   replaceBody(bytes: Buffer): void
 }
 
-/** Whether a request is a gRPC call: its body is a stream of messages, and answers to it are told in trailers. */
-export function isGrpc(request: Pick<IntrospectedRequest, 'headers'>): boolean {
-  const type = request.headers.get('content-type')
-  return type !== undefined && type.slice(0, GRPC.length).toLowerCase() === GRPC
+/** A request of this head without a body. */
+export function bodiless(head: Pick<IntrospectedRequest, 'method' | 'rawPath' | 'query' | 'headers'>): IntrospectedRequest {
+  return { ...head, hasBody: false, bodyLength: 0, readBody: async () => null, replaceBody() {} }
 }
 
-const GRPC = 'application/grpc'
-
-/** A copy of a request's head, for what is done beside it while it goes on and changes. Has no body. */
-export function headOf(request: IntrospectedRequest): IntrospectedRequest {
-  const { method, rawPath, query } = request
-  const headers = HeaderList.fromRaw(request.headers.toRaw())
-  return { method, rawPath, query, headers, hasBody: false, bodyLength: 0, readBody: async () => null, replaceBody() {} }
+/** A copy of a request's head, for what is done beside it while it goes on and changes. */
+export function headOf({ method, rawPath, query, headers }: IntrospectedRequest): IntrospectedRequest {
+  return bodiless({ method, rawPath, query, headers: HeaderList.fromRaw(headers.toRaw()) })
 }

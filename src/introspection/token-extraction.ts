@@ -4,7 +4,8 @@
  */
 import { parseQuery } from '../http/query.ts'
 import { type BodyFormat, bodyFormat, findInBody } from './body-credentials.ts'
-import { type IntrospectedRequest, isGrpc } from './request.ts'
+import { isGrpc } from './grpc.ts'
+import type { IntrospectedRequest } from './request.ts'
 
 /** `Authorization: <scheme> <token>`; other values are credentials of another kind and passed over. */
 export interface AuthorizationLocation {
@@ -139,7 +140,8 @@ function fromHeader(request: IntrospectedRequest, location: HeaderLocation): Ext
 }
 
 function fromCookie(request: IntrospectedRequest, location: CookieLocation): Extraction {
-  const values = cookieValues(request, location.name)
+  // Quotes may stand around a value (RFC 6265 section 4.1.1) and are no part of a token.
+  const values = cookieValues(request, location.name).map((value) => /^"(.*)"$/.exec(value)?.[1] ?? value)
   const [value = ''] = values
   if (values.length > 1) return AMBIGUOUS
   return value === '' ? MISSING : found(value, location)
@@ -153,14 +155,13 @@ function fromQuery(request: IntrospectedRequest, location: QueryLocation): Extra
   return value === '' ? MISSING : found(value, location)
 }
 
-/** Values of the cookies of this name, quotes around them removed (RFC 6265 section 4.2.1). */
-function cookieValues(request: IntrospectedRequest, name: string): readonly string[] {
-  const line = request.headers.all('cookie')
-  return line
-    .flatMap((cookies) => cookies.split(';'))
+/** Values of the cookies of this name as they were sent (RFC 6265 section 4.2.1). */
+export function cookieValues({ headers }: Pick<IntrospectedRequest, 'headers'>, name: string): readonly string[] {
+  return headers
+    .all('cookie')
+    .flatMap((line) => line.split(';'))
     .filter((pair) => cookieName(pair) === name)
     .map((pair) => pair.slice(pair.indexOf('=') + 1).trim())
-    .map((value) => /^"(.*)"$/.exec(value)?.[1] ?? value)
 }
 
 /** Name of one `name=value` of a Cookie line. */

@@ -169,6 +169,7 @@ function hashFits(claim: JsonValue | undefined, value: string, alg: string, crv:
   return claim === undefined || (typeof claim === 'string' && claim === halfHash(value, alg, crv))
 }
 
-function withoutSlash(issuer: string): string {
+/** An issuer identifier without one slash at the end. */
+export function withoutSlash(issuer: string): string {
   return issuer.endsWith('/') ? issuer.slice(0, -1) : issuer
 }

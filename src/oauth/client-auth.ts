@@ -55,9 +55,6 @@ export function publicClient(clientId: string) {
   return (request: FormRequest): FormRequest => withForm(request, [['client_id', clientId]])
 }
 
-/** Mutual TLS: the certificate is in the handshake, the identifier in the form (RFC 8705 section 2). */
-export const tlsClientAuth = publicClient
-
 /** What an assertion is made with. */
 export interface AssertionOptions {
   /** the issuer identifier of the server; absent or null: the URL of the endpoint. Always one value, since some servers refuse several */

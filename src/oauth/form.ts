@@ -12,13 +12,13 @@ export interface FormRequest {
 
 /** Characters that form encoding leaves alone. */
 const UNRESERVED = /^[A-Za-z0-9*._-]*$/
-/** Fields that follow from the body and the connection; nobody sets them by hand. */
-const FRAMING_HEADERS: ReadonlySet<string> = new Set(['content-type', 'content-length', 'transfer-encoding', 'connection'])
+/** Lower-case names of fields that follow from the body and the connection; nobody sets them by hand. */
+export const FRAMING_HEADERS: ReadonlySet<string> = new Set(['content-type', 'content-length', 'transfer-encoding', 'connection'])
 /** Control characters end or break a header line. */
 const HEADER_UNSAFE = /[\0-\x08\x0a-\x1f\x7f]/
 
 /** Parameters with which a client authenticates; only client authentication may set them. */
-export const CLIENT_AUTHENTICATION_PARAMETERS: ReadonlySet<string> = new Set([
+const CLIENT_AUTHENTICATION_PARAMETERS: ReadonlySet<string> = new Set([
   'client_id',
   'client_secret',
   'client_assertion',

@@ -1,9 +1,8 @@
 /** Nested JWTs: a compact JWE (RFC 7516) around a JWS, as servers send it when encrypted answers were agreed. */
 import type { KeyObject } from 'node:crypto'
 import { compactDecrypt } from 'jose'
-import { decodeBase64url } from '../util/base64url.ts'
-import { parseJsonObject, textOf } from './json.ts'
-import { isCompactJwe } from './jwt.ts'
+import { textOf } from './json.ts'
+import { headerOf, isCompactJwe, shortType } from './jwt.ts'
 
 /** Key management that is accepted: no RSA1_5 (padding oracle), no PBES2 (the sender chooses the cost), nothing symmetric (RFC 8725 section 3.2). */
 const KEY_MANAGEMENT = [
@@ -32,16 +31,8 @@ export interface DecryptionKey {
  */
 export async function decryptNestedJwt(jwe: string, keys: readonly DecryptionKey[], maxLength?: number): Promise<string | null> {
   if (!isCompactJwe(jwe, maxLength)) return null
-  const bytes = decodeBase64url(jwe.slice(0, jwe.indexOf('.')))
-  const header = bytes === null ? null : parseJsonObject(bytes)
-  if (
-    header === null ||
-    header['zip'] !== undefined ||
-    textOf(header['cty'])
-      ?.toLowerCase()
-      .replace(/^application\//, '') !== 'jwt'
-  )
-    return null
+  const header = headerOf(jwe)
+  if (header === null || header['zip'] !== undefined || shortType(textOf(header['cty']) ?? '') !== 'jwt') return null
   const { kid } = header
   for (const { key } of keys.filter((candidate) => kid === undefined || candidate.kid === undefined || candidate.kid === kid)) {
     try {

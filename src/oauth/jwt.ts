@@ -117,7 +117,7 @@ export function hasTyp(header: JsonObject, rule: TypRule): boolean {
   const { typ } = header
   if (typ === undefined) return typeof rule === 'string'
   if (typeof typ !== 'string') return false
-  const type = typ.toLowerCase().replace(/^application\//, '')
+  const type = shortType(typ)
   if (rule === 'access-token') return type === 'jwt' || type === 'at+jwt'
   return type === (rule === 'jwt' ? 'jwt' : rule.exactly.toLowerCase())
 }
@@ -150,6 +150,11 @@ export function verifyJwt(token: string, rules: JwtRules): JwtVerification {
   return failure === null ? { ok: true, header: jws.header, payload, jwk: jws.jwk } : { ok: false, reason: failure }
 }
 
+/** A `typ` or `cty` as it is compared: in lower case, without a leading `application/`. */
+export function shortType(type: string): string {
+  return type.toLowerCase().replace(/^application\//, '')
+}
+
 function readUnverified(token: string, maxLength: number | undefined): JwsVerification {
   const jws = decodeJws(token, maxLength)
   if (jws === null) return { ok: false, reason: 'malformed' }
@@ -162,7 +167,8 @@ function hasCriticalExtension(header: JsonObject): boolean {
   return header['crit'] !== undefined || (header['b64'] !== undefined && header['b64'] !== true)
 }
 
-function headerOf(token: string): DecodedJws['header'] | null {
+/** The header of a compact JWS or JWE; null where it is no JSON object with `alg`. */
+export function headerOf(token: string): DecodedJws['header'] | null {
   const bytes = decodeBase64url(token.slice(0, token.indexOf('.')))
   const header = bytes === null ? null : parseJsonObject(bytes)
   const alg = textOf(header?.['alg'])

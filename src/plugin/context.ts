@@ -165,8 +165,8 @@ export class RequestContext {
   /** The entities that the router chose, as the Admin API shows them. */
   route: Readonly<Record<string, unknown>> | null = null
   service: Readonly<Record<string, unknown>> | null = null
-  #exit: { readonly body: Uint8Array } | null = null
-  #failure: { status: number; message: string | undefined; headers: HeaderList | undefined } | null = null
+  #exitBody: Uint8Array | null = null
+  #failure: string | undefined = undefined
   /** Set by the caller that knows the error formats. */
   readonly #renderError: RenderError
 
@@ -188,17 +188,17 @@ export class RequestContext {
 
   /** True once a plugin or the gateway answered: nothing goes to the upstream any more. */
   get exited(): boolean {
-    return this.#exit !== null
+    return this.#exitBody !== null
   }
 
   /** The body to answer with, once exited. */
   get exitBody(): Uint8Array {
-    return this.#exit?.body ?? EMPTY
+    return this.#exitBody ?? EMPTY
   }
 
   /** For the log: the message given to {@link error}, if the answer is one. */
   get failure(): string | undefined {
-    return this.#failure?.message
+    return this.#failure
   }
 
   /**
@@ -213,9 +213,7 @@ export class RequestContext {
     for (const [name, value] of headers ?? []) response.headers.add(name, value)
     const json = body !== null && typeof body === 'object' && !(body instanceof Uint8Array)
     if (json && !response.headers.has('content-type')) response.headers.set('Content-Type', 'application/json; charset=utf-8')
-    this.#exit = {
-      body: body === null ? EMPTY : body instanceof Uint8Array ? body : Buffer.from(json ? JSON.stringify(body) : String(body)),
-    }
+    this.#exitBody = body === null ? EMPTY : body instanceof Uint8Array ? body : Buffer.from(json ? JSON.stringify(body) : String(body))
   }
 
   /**
@@ -223,14 +221,14 @@ export class RequestContext {
    * of the status.
    */
   error(status: number, message?: string, headers?: readonly (readonly [string, string])[]): void {
-    this.#failure = { status, message, headers: undefined }
+    this.#failure = message
     const { contentType, body } = this.#renderError(this, status, message)
     this.exit(status, body, [...(headers ?? []), ['Content-Type', contentType]])
   }
 
   /** Puts another body in place of the one that was to be answered. */
   replaceExitBody(body: Uint8Array): void {
-    this.#exit = { body }
+    this.#exitBody = body
   }
 
   /** Says who the request is. Identity headers are the authentication plugin's to write (introspection/header-projection.ts). */

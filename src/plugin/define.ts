@@ -5,7 +5,6 @@
 import type { Check, Field, Fields, Infer, Shorthands } from '../schema/field.ts'
 import { field } from '../schema/field.ts'
 import type { Subschema } from '../schema/schema.ts'
-import type { JsonObject } from '../schema/validate.ts'
 import type { RequestContext } from './context.ts'
 import type { PluginKit } from './kit.ts'
 
@@ -100,8 +99,3 @@ export function definePlugin<F extends Fields, State>(plugin: Plugin<F, State>):
 
 /** A plugin whose configuration and state types do not matter to the caller. */
 export type AnyPlugin = Plugin<Fields, unknown>
-
-/** Reads a stored configuration for a plugin whose own type is not known here. */
-export function configOf(entity: JsonObject): JsonObject {
-  return entity['config'] as JsonObject
-}

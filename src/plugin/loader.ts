@@ -21,7 +21,7 @@ const OWN_PLUGINS = join(import.meta.dirname, '..', 'plugins')
  */
 export async function loadPlugins(extraFolder?: string | null): Promise<ReadonlyMap<string, AnyPlugin>> {
   const plugins = new Map<string, AnyPlugin>()
-  for (const root of [OWN_PLUGINS, ...(extraFolder ? [extraFolder] : [])]) {
+  for (const root of rootsWith(extraFolder)) {
     if (!existsSync(root)) throw new PluginLoadError(`plugins_dir: no such folder: ${root}`)
     for (const entry of readdirSync(root, { withFileTypes: true })) {
       if (!entry.isDirectory()) continue
@@ -35,13 +35,10 @@ export async function loadPlugins(extraFolder?: string | null): Promise<Readonly
 }
 
 async function loadPlugin(name: string, file: string): Promise<AnyPlugin> {
-  let module: { readonly default?: unknown }
-  try {
-    module = (await import(pathToFileURL(file).href)) as { readonly default?: unknown }
-  } catch (error) {
+  const exported = await importDefault(file).catch((error: unknown) => {
     throw new PluginLoadError(`plugin '${name}' cannot be loaded from ${file}: ${errorText(error)}`, { cause: error })
-  }
-  const made = typeof module.default === 'function' ? (module.default(pluginApi) as unknown) : module.default
+  })
+  const made = typeof exported === 'function' ? (exported(pluginApi) as unknown) : exported
   const plugin = made as Partial<AnyPlugin> | undefined
   if (typeof plugin?.configure !== 'function' || typeof plugin.priority !== 'number' || plugin.schema === undefined) {
     throw new PluginLoadError(`plugin '${name}': the default export of ${file} is not made by definePlugin`)
@@ -61,11 +58,11 @@ export async function loadPluginAdmins(
 ): Promise<ReadonlyMap<string, PluginAdmin>> {
   const admins = new Map<string, PluginAdmin>()
   for (const name of plugins.keys()) {
-    const roots = [OWN_PLUGINS, ...(extraFolder ? [extraFolder] : [])]
-    const file = roots.flatMap((root) => ADMIN_FILES.map((admin) => join(root, name, admin))).find(existsSync)
+    const file = rootsWith(extraFolder)
+      .flatMap((root) => ADMIN_FILES.map((admin) => join(root, name, admin)))
+      .find(existsSync)
     if (file === undefined) continue
-    const module = (await import(pathToFileURL(file).href)) as { readonly default?: unknown }
-    const admin = module.default as Partial<PluginAdmin> | undefined
+    const admin = (await importDefault(file)) as Partial<PluginAdmin> | undefined
     if (typeof admin?.routes !== 'function') throw new PluginLoadError(`plugin '${name}': the default export of ${file} has no routes`)
     admins.set(name, admin as PluginAdmin)
   }
@@ -73,3 +70,12 @@ export async function loadPluginAdmins(
 }
 
 const ADMIN_FILES = ['admin.ts', 'admin.js', 'admin.mjs']
+
+function rootsWith(extraFolder: string | null | undefined): string[] {
+  return [OWN_PLUGINS, ...(extraFolder ? [extraFolder] : [])]
+}
+
+async function importDefault(file: string): Promise<unknown> {
+  const module: { readonly default?: unknown } = await import(pathToFileURL(file).href)
+  return module.default
+}

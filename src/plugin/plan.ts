@@ -52,15 +52,11 @@ export function comparePriority(a: AnyPlugin, b: AnyPlugin): number {
 
 /** The plan of a route and its service; both null for requests that no route matches, where only global configurations run. */
 export function createPlan(instances: readonly PluginInstance[], routeId: string | null, serviceId: string | null): Plan {
-  const byPlugin = new Map<AnyPlugin, PluginInstance[]>()
-  for (const instance of instances) {
-    const { route, service } = instance.scope
-    if ((route !== null && route !== routeId) || (service !== null && service !== serviceId)) continue
-    const list = byPlugin.get(instance.plugin)
-    if (list === undefined) byPlugin.set(instance.plugin, [instance])
-    else list.push(instance)
-  }
-  const slots = [...byPlugin.keys()].sort(comparePriority).map((plugin) => createSlot(plugin, byPlugin.get(plugin) ?? []))
+  const applying = instances.filter(
+    ({ scope }) => (scope.route === null || scope.route === routeId) && (scope.service === null || scope.service === serviceId),
+  )
+  const byPlugin = [...Map.groupBy(applying, ({ plugin }) => plugin)].sort(([a], [b]) => comparePriority(a, b))
+  const slots = byPlugin.map(([plugin, own]) => createSlot(plugin, own))
   const fixed = slots.every((slot) => slot.byConsumer === null) ? slots.flatMap((slot) => slot.standard ?? []) : null
   return { slots, fixed, authenticates: slots.some((slot) => slot.plugin.authenticates === true) }
 }
@@ -70,8 +66,7 @@ function createSlot(plugin: AnyPlugin, instances: readonly PluginInstance[]): Sl
   const own = instances.filter((instance) => instance.scope.consumer !== null)
   if (own.length === 0) return { plugin, standard, byConsumer: null }
   const byConsumer = new Map<string, PluginInstance>()
-  for (const consumer of new Set(own.map((instance) => instance.scope.consumer as string))) {
-    const candidates = own.filter((instance) => instance.scope.consumer === consumer)
+  for (const [consumer, candidates] of Map.groupBy(own, ({ scope }) => scope.consumer as string)) {
     const chosen = mostSpecific(standard === null ? candidates : [...candidates, standard])
     if (chosen !== null && chosen !== standard) byConsumer.set(consumer, chosen)
   }

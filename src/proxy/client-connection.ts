@@ -1,5 +1,5 @@
 /**
- * One connection of a client: HTTP/1.0 and 1.1 over a plain or TLS socket, one request after the other (RFC 9112 section 9.3.2).
+ * One connection of a client: HTTP/1.0 and 1.1 over a plain socket, one request after the other (RFC 9112 section 9.3.2).
  *
  *            ┌─────────────────── answered, body arrived, connection kept ───────────────────┐
  *            v                                                                               │
@@ -17,16 +17,16 @@
  */
 import { randomFillSync } from 'node:crypto'
 import type { Socket } from 'node:net'
-import type { TLSSocket } from 'node:tls'
 import type { BodySink } from '../http/body.ts'
 import type { Downstream, Endpoint, IncomingBody } from '../http/exchange.ts'
 import { ChunkedDecoder, chunkHead, LAST_CHUNK, MALFORMED, NEED_MORE } from '../http/h1/chunked.ts'
 import type { HeadLimits, RequestHead } from '../http/h1/head.ts'
 import { endsInBlankLine, findHeadEnd, parseRequestHead, partialRequestViolation } from '../http/h1/head.ts'
 import { CHUNKED, hasNoBody, lengthOf, type MessageLength, NO_BODY, UNTIL_CLOSE } from '../http/h1/message-length.ts'
-import { reasonPhrase, responseText } from '../http/h1/serialise.ts'
-import { isViolation, type Violation } from '../http/h1/violation.ts'
-import type { HeaderList } from '../http/headers.ts'
+import { keepsAlive } from '../http/h1/persistence.ts'
+import { joined, responseText } from '../http/h1/serialise.ts'
+import { isViolation } from '../http/h1/violation.ts'
+import { HeaderList } from '../http/headers.ts'
 import { BodyTimeoutError, type ClientBodyError, MalformedBodyError } from './client-body-error.ts'
 import { renderFailure } from './error-responses.ts'
 import { plainAddress } from './forwarded.ts'
@@ -46,12 +46,23 @@ export interface FrontDeadlines {
   readonly lingeringMs: number
 }
 
-/** What all connections of a front share. */
-export interface ConnectionHost {
+/** What a front is told; the same for all its connections. */
+export interface FrontOptions {
   readonly limits: HeadLimits
   readonly deadlines: FrontDeadlines
   /** Requests after which a connection is closed. */
   readonly maxRequests: number
+  readonly handle: (downstream: Downstream) => void
+  /** A connection whose bytes were no request: for the log. */
+  readonly onBadRequest: (status: number, peer: string, requestId: string) => void
+  readonly product: string
+  readonly shown: ShownHeaders
+  readonly errorDefaultType: string
+}
+
+/** What all connections of a front share. */
+export interface ConnectionHost {
+  readonly options: FrontOptions
   readonly counters: { requests: number }
   /** Every answer closes its connection. */
   readonly draining: boolean
@@ -59,19 +70,11 @@ export interface ConnectionHost {
   readonly nowMs: number
   /** Value of `Date`, advanced once a second. */
   readonly date: string
-  readonly product: string
-  readonly shown: ShownHeaders
-  readonly errorDefaultType: string
-  handle(downstream: Downstream): void
-  /** Bytes that were no request: for the log. */
-  onBadRequest(status: number, peer: string, requestId: string): void
   onClosed(connection: ClientConnection): void
 }
 
 /** A refused body is read on for at most this many bytes. */
 const DISCARD_BYTES = 65_536
-/** An answer's body up to this size is written in one piece with its head. */
-const JOINED_BYTES = 65_536
 const EMPTY = Buffer.alloc(0)
 const NEVER = Number.POSITIVE_INFINITY
 
@@ -98,7 +101,6 @@ export class ClientConnection {
   readonly socket: Socket
   readonly peer: Endpoint
   readonly local: Endpoint
-  readonly tls: { readonly serverName: string | null } | null
   /** When the sweep has to act, by the host's clock. */
   deadlineMs: number
   #state: State = 'idle'
@@ -110,14 +112,12 @@ export class ClientConnection {
   #paused = false
   #dropped = 0
 
-  constructor(host: ConnectionHost, socket: Socket, tls: { readonly serverName: string | null } | null) {
+  constructor(host: ConnectionHost, socket: Socket) {
     this.host = host
     this.socket = socket
-    this.tls = tls
     this.peer = { address: plainAddress(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 }
     this.local = { address: plainAddress(socket.localAddress ?? ''), port: socket.localPort ?? 0 }
-    this.deadlineMs = host.nowMs + host.deadlines.headMs
-    socket.setNoDelay(true)
+    this.deadlineMs = host.nowMs + host.options.deadlines.headMs
     socket.on('data', (chunk: Buffer) => this.#receive(chunk))
     socket.on('drain', () => this.#exchange?.drained())
     socket.on('end', () => this.#clientEnded())
@@ -161,7 +161,7 @@ export class ClientConnection {
 
   /** Reads one head and begins its exchange; false when more bytes are needed or nothing more is to be read. */
   #readHead(): boolean {
-    const { limits, deadlines } = this.host
+    const { limits, deadlines } = this.host.options
     // One empty line before a request is forgiven (RFC 9112 section 2.2).
     if (this.#state === 'idle') {
       if (this.#pending.length >= 2 && this.#pending[0] === 13 && this.#pending[1] === 10) this.#pending = this.#pending.subarray(2)
@@ -174,12 +174,12 @@ export class ClientConnection {
     if (end === -1) {
       const violation = partialRequestViolation(this.#pending, 0, this.#searched, limits)
       this.#searched = this.#pending.length
-      if (violation !== undefined) this.#refuse(violation.status, violation)
+      if (violation !== undefined) this.#refuse(violation.status, violation.message)
       return false
     }
     const head = parseRequestHead(this.#pending, 0, end, limits)
     if (isViolation(head)) {
-      this.#refuse(head.status, head)
+      this.#refuse(head.status, head.message)
       return false
     }
     this.#pending = head.end === this.#pending.length ? EMPTY : this.#pending.subarray(head.end)
@@ -194,7 +194,7 @@ export class ClientConnection {
     this.host.counters.requests++
     const exchange = new Exchange(this, head)
     this.#exchange = exchange
-    this.host.handle(exchange)
+    this.host.options.handle(exchange)
   }
 
   /** Called by the exchange when it wants its body, or wants more of it. */
@@ -207,7 +207,7 @@ export class ClientConnection {
 
   /** Whether the answer under way has to be the connection's last. */
   get mustClose(): boolean {
-    return this.host.draining || this.#requests >= this.host.maxRequests
+    return this.host.draining || this.#requests >= this.host.options.maxRequests
   }
 
   /** The exchange has been answered completely. */
@@ -217,7 +217,7 @@ export class ClientConnection {
     if (exchange.bodyArrived) return this.#next()
     this.#state = 'drain'
     this.#dropped = 0
-    this.deadlineMs = this.host.nowMs + this.host.deadlines.lingeringMs
+    this.deadlineMs = this.host.nowMs + this.host.options.deadlines.lingeringMs
     exchange.drop(
       () => this.#drained(),
       (bytes) => this.#countDropped(bytes),
@@ -237,7 +237,7 @@ export class ClientConnection {
   #next(): void {
     this.#exchange = null
     this.#state = 'idle'
-    this.deadlineMs = this.host.nowMs + this.host.deadlines.keepaliveMs
+    this.deadlineMs = this.host.nowMs + this.host.options.deadlines.keepaliveMs
     if (this.#paused) this.#holdIf(false)
     // Bytes of a pipelined request; not from within the exchange that has just ended.
     if (this.#pending.length > 0) queueMicrotask(() => this.#advance())
@@ -246,21 +246,17 @@ export class ClientConnection {
   // -------------------------------------------------------------------------------------------------------------------------------------- endings
 
   /** A complete answer to bytes that were no request; nothing of them is in it. */
-  #refuse(status: number, violation?: Violation): void {
-    const { host } = this
+  #refuse(status: number, message?: string): void {
+    const { shown, product, errorDefaultType, onBadRequest } = this.host.options
     const id = newRequestId()
-    const { contentType, body } = renderFailure(null, status, violation?.message, id, host.errorDefaultType)
-    host.onBadRequest(status, this.peer.address, id)
-    const lines = [
-      `HTTP/1.1 ${status} ${reasonPhrase(status)}`,
-      `Content-Type: ${contentType}`,
-      `Content-Length: ${Buffer.byteLength(body)}`,
-      'Connection: close',
-      ...(host.shown.server ? [`Server: ${host.product}`] : []),
-      ...(host.shown.responseLatency ? ['X-Kong-Response-Latency: 0'] : []),
-      ...(host.shown.requestId ? [`X-Kong-Request-Id: ${id}`] : []),
-    ]
-    this.socket.write(`${lines.join('\r\n')}\r\nDate: ${host.date}\r\n\r\n${body}`)
+    const { contentType, body } = renderFailure(null, status, message, id, errorDefaultType)
+    onBadRequest(status, this.peer.address, id)
+    const headers = HeaderList.fromRaw(['Content-Type', contentType, 'Connection', 'close', 'Date', this.host.date])
+    if (shown.server) headers.add('Server', product)
+    if (shown.responseLatency) headers.add('X-Kong-Response-Latency', '0')
+    if (shown.requestId) headers.add('X-Kong-Request-Id', id)
+    const bytes = Buffer.from(body)
+    this.socket.write(joined(responseText(status, undefined, headers, lengthOf(bytes.length)), bytes, ''))
     this.linger()
   }
 
@@ -272,7 +268,7 @@ export class ClientConnection {
     if (this.#state === 'lingering' || this.#state === 'closed') return
     this.#state = 'lingering'
     this.#pending = EMPTY
-    this.deadlineMs = this.host.nowMs + this.host.deadlines.lingeringMs
+    this.deadlineMs = this.host.nowMs + this.host.options.deadlines.lingeringMs
     this.socket.end()
     this.#holdIf(false)
   }
@@ -285,7 +281,7 @@ export class ClientConnection {
   /** The client closed its side: to a proxy that is the same as leaving. */
   #clientEnded(): void {
     if (this.#state === 'lingering' || this.#exchange === null) this.socket.end()
-    if (this.#exchange !== null && this.#state !== 'lingering') this.socket.destroy()
+    else this.socket.destroy()
   }
 
   #closed(): void {
@@ -308,12 +304,6 @@ export class ClientConnection {
         return this.destroy()
     }
   }
-}
-
-/** The TLS side of a socket, if it has one. */
-export function tlsOf(socket: Socket | TLSSocket): { readonly serverName: string | null } | null {
-  if (!('servername' in socket)) return null
-  return { serverName: typeof socket.servername === 'string' ? socket.servername : null }
 }
 
 // ------------------------------------------------------------------------------------------------------------------------------------- exchange
@@ -356,8 +346,8 @@ class Exchange implements Downstream, IncomingBody {
     this.target = head.target
     this.version = head.minor === 1 ? '1.1' : '1.0'
     this.headers = headers
-    this.framing = length.kind === 'length' ? (length.bytes === 0 ? 'none' : 'length') : length.kind === 'chunked' ? 'chunked' : 'none'
-    this.length = length.kind === 'chunked' ? null : length.kind === 'length' ? length.bytes : 0
+    this.framing = length.kind === 'chunked' ? 'chunked' : length.bytes > 0 ? 'length' : 'none'
+    this.length = length.kind === 'chunked' ? null : length.bytes
     this.bodyArrived = this.framing === 'none'
     this.#left = this.length ?? 0
     this.#decoder = this.framing === 'chunked' ? new ChunkedDecoder() : null
@@ -373,8 +363,8 @@ class Exchange implements Downstream, IncomingBody {
     return this.#connection.local
   }
 
-  get tls(): { readonly serverName: string | null } | null {
-    return this.#connection.tls
+  get tls(): null {
+    return null
   }
 
   get body(): IncomingBody {
@@ -435,7 +425,7 @@ class Exchange implements Downstream, IncomingBody {
 
   #awaitBody(): void {
     const { host } = this.#connection
-    if (!this.#answered) this.#connection.deadlineMs = host.nowMs + host.deadlines.bodyMs
+    if (!this.#answered) this.#connection.deadlineMs = host.nowMs + host.options.deadlines.bodyMs
   }
 
   /** Takes bytes of the body; answers how many. */
@@ -511,14 +501,14 @@ class Exchange implements Downstream, IncomingBody {
 
   sendHead(status: number, reason: string | undefined, headers: HeaderList): void {
     const { host } = this.#connection
+    const connection = headers.get('connection')
     // A body that nobody asked for by `100 Continue` may or may not follow.
-    this.#closes ||=
-      !this.#keepsAlive || this.#connection.mustClose || this.#awaitsContinue || headers.get('connection')?.toLowerCase() === 'close'
+    this.#closes ||= !this.#keepsAlive || this.#connection.mustClose || this.#awaitsContinue || connection?.toLowerCase() === 'close'
     const length = this.#lengthOf(status, headers)
     this.#answer = length.kind
     this.#closes ||= length.kind === 'until-close'
     if (!headers.has('date')) headers.add('Date', host.date)
-    if (headers.get('connection') !== 'Upgrade') headers.set('Connection', this.#closes ? 'close' : 'keep-alive')
+    if (connection !== 'Upgrade') headers.set('Connection', this.#closes ? 'close' : 'keep-alive')
     this.#head = responseText(status, reason === '' ? undefined : reason, headers, length)
     this.#bytesSent += this.#head.length
     this.#connection.deadlineMs = NEVER
@@ -534,30 +524,16 @@ class Exchange implements Downstream, IncomingBody {
   write(chunk: Uint8Array): boolean {
     if (this.#answer === 'none' || chunk.length === 0) return true
     this.#bytesSent += chunk.length
-    const { socket } = this.#connection
-    const head = this.#head
+    const chunked = this.#answer === 'chunked'
+    const before = (this.#head ?? '') + (chunked ? chunkHead(chunk.length) : '')
     this.#head = null
-    const framing = this.#answer === 'chunked' ? chunkHead(chunk.length) : ''
-    const tail = this.#answer === 'chunked' ? 2 : 0
-    const before = head === null ? framing : head + framing
-    if (chunk.length > JOINED_BYTES) {
-      socket.cork()
-      if (before !== '') socket.write(before, 'latin1')
-      const taken = socket.write(Buffer.from(chunk))
-      const done = tail === 0 ? taken : socket.write('\r\n', 'latin1')
-      socket.uncork()
-      return this.#watch(done)
-    }
-    const bytes = Buffer.allocUnsafe(before.length + chunk.length + tail)
-    bytes.write(before, 0, 'latin1')
-    bytes.set(chunk, before.length)
-    if (tail > 0) bytes.write('\r\n', before.length + chunk.length, 'latin1')
-    return this.#watch(socket.write(bytes))
+    return this.#watch(this.#connection.socket.write(joined(before, chunk, chunked ? '\r\n' : '')))
   }
 
   /** A client that does not read has a deadline of its own. */
   #watch(taken: boolean): boolean {
-    if (!taken) this.#connection.deadlineMs = this.#connection.host.nowMs + this.#connection.host.deadlines.sendMs
+    const { host } = this.#connection
+    if (!taken) this.#connection.deadlineMs = host.nowMs + host.options.deadlines.sendMs
     return taken
   }
 
@@ -618,13 +594,4 @@ class Exchange implements Downstream, IncomingBody {
       this.#fail(new BodyTimeoutError())
     } else this.#connection.destroy()
   }
-}
-
-/** Whether the client wants to go on with the connection (RFC 9112 section 9.3). */
-function keepsAlive(headers: HeaderList, minor: 0 | 1): boolean {
-  const connection = headers.get('connection')
-  if (connection === undefined) return minor === 1
-  const options = headers.all('connection').join(',').toLowerCase()
-  if (/(^|,)\s*close\s*(,|$)/.test(options)) return false
-  return minor === 1 || /(^|,)\s*keep-alive\s*(,|$)/.test(options)
 }

@@ -3,7 +3,7 @@
  * before the answer's head, never because of a status, never for POST, LOCK or PATCH once anything was sent, and only with a body that can be sent again.
  */
 import type { BodySource } from '../http/body.ts'
-import type { Origin, UpstreamCall, UpstreamFailure, UpstreamHandler, UpstreamProgress } from '../http/exchange.ts'
+import type { Origin, UpstreamCall, UpstreamClient, UpstreamFailure, UpstreamHandler, UpstreamProgress } from '../http/exchange.ts'
 import type { HeaderList } from '../http/headers.ts'
 import type { RequestContext } from '../plugin/context.ts'
 import type { ServiceEntity } from './snapshot.ts'
@@ -18,13 +18,7 @@ const NOT_REPEATED = new Set(['POST', 'LOCK', 'PATCH'])
 const REPEATED: ReadonlySet<UpstreamFailure> = new Set(['connect', 'connect-timeout', 'tls', 'timeout', 'reset'])
 
 /** Whom the forwarder tells. Exactly one of `onFailure`, or `onHead` and then `onEnd` or `onCut`, concludes. */
-export interface ForwardListener {
-  onHead(status: number, reason: string, headers: HeaderList): void
-  /** False pauses the upstream until `resume`. */
-  onData(chunk: Uint8Array): boolean
-  /** All bytes at hand were given. */
-  onPause(): void
-  onEnd(): void
+export interface ForwardListener extends Omit<UpstreamHandler, 'onFailure'> {
   /** No attempt gave an answer. */
   onFailure(failure: UpstreamFailure, error: unknown): void
   /** The answer broke off after its head. */
@@ -62,7 +56,7 @@ export function hostHeaderOf(service: ServiceEntity): string {
 }
 
 export class Forwarding implements UpstreamHandler {
-  readonly #send: (request: Parameters<import('../http/exchange.ts').UpstreamClient['send']>[0], handler: UpstreamHandler) => UpstreamCall
+  readonly #client: UpstreamClient
   readonly #context: RequestContext
   readonly #target: ForwardTarget
   readonly #listener: ForwardListener
@@ -73,13 +67,8 @@ export class Forwarding implements UpstreamHandler {
   #abandoned = false
   #body: Uint8Array | BodySource | null = null
 
-  constructor(
-    client: import('../http/exchange.ts').UpstreamClient,
-    context: RequestContext,
-    target: ForwardTarget,
-    listener: ForwardListener,
-  ) {
-    this.#send = (request, handler) => client.send(request, handler)
+  constructor(client: UpstreamClient, context: RequestContext, target: ForwardTarget, listener: ForwardListener) {
+    this.#client = client
     this.#context = context
     this.#target = target
     this.#listener = listener
@@ -103,7 +92,7 @@ export class Forwarding implements UpstreamHandler {
   }
 
   #attempt(): void {
-    this.#call = this.#send(
+    this.#call = this.#client.send(
       {
         origin: this.#target.origin,
         method: this.#context.request.method,

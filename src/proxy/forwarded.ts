@@ -12,8 +12,8 @@ export interface TrustSettings {
 
 export interface Trust {
   isTrusted(address: string): boolean
-  /** The client's address for a request from `peer`: what a trusted peer says, else the peer. */
-  clientAddress(peer: string, headers: HeaderList): string
+  /** The client's address as the head of a request from `peer` tells it, which has to be a trusted one; the peer where it tells none. */
+  toldAddress(peer: string, headers: HeaderList): string
 }
 
 type Range = [ipaddr.IPv4 | ipaddr.IPv6, number]
@@ -28,10 +28,7 @@ export function createTrust(settings: TrustSettings): Trust {
   }
   return {
     isTrusted,
-    clientAddress(peer, headers) {
-      if (ranges.length === 0 || !isTrusted(peer)) return peer
-      return chooseAddress(peer, headers.all(header).join(',').split(','), settings.real_ip_recursive, isTrusted)
-    },
+    toldAddress: (peer, headers) => chooseAddress(peer, headers.all(header).join(',').split(','), settings.real_ip_recursive, isTrusted),
   }
 }
 

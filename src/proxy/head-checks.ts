@@ -21,6 +21,7 @@ export interface HeadFacts {
 }
 
 const BAD: Refusal = { status: 400 }
+const AUTHORITY = /^(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?$/
 
 /** Checks a head. The answer is facts or a refusal; nothing is repaired. */
 export function checkHead(method: string, target: string, version: string, headers: HeaderList): HeadFacts | Refusal {
@@ -62,5 +63,5 @@ function withPath(host: string, target: string): HeadFacts | Refusal {
 
 /** A host name or address with an optional port: no user information, path, space or control character (RFC 9110 section 4.2.4). */
 function isAuthority(text: string): boolean {
-  return /^(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?$/.test(text)
+  return AUTHORITY.test(text)
 }

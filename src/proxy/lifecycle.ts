@@ -4,12 +4,13 @@
  *
  *   head checks > rewrite > route > answers before plugins > access > forward or answer > header_filter > body_filter > log
  */
+import { createConsumerDirectory } from '../entities/consumer-directory.ts'
 import type { BodySink, BodySource } from '../http/body.ts'
 import type { Downstream, Origin, UpstreamFailure } from '../http/exchange.ts'
 import type { HeaderList } from '../http/headers.ts'
 import { removeRequestHopByHop, removeResponseHopByHop } from '../http/hop-by-hop.ts'
 import { escapePath, hasHiddenDotSegment, normalizePath } from '../http/path.ts'
-import { ClientRequest, RequestContext } from '../plugin/context.ts'
+import { ClientRequest, type RenderError, RequestContext } from '../plugin/context.ts'
 import type { PhaseResult } from '../plugin/define.ts'
 import { bodyFilters, runAccess, runBodyFilter, runHeaderFilter, runLog, runRewrite } from '../plugin/phases.ts'
 import type { Plan, PluginInstance } from '../plugin/plan.ts'
@@ -40,6 +41,8 @@ class Passage implements ForwardListener {
   readonly #started = performance.now()
   readonly #id = newRequestId()
   #snapshot!: Snapshot
+  /** Whether what the peer says about the client is taken. */
+  #peerTrusted = false
   #context!: RequestContext
   #match: RouteMatch<StoredRoute> | undefined
   #destination: Destination | null = null
@@ -75,6 +78,8 @@ class Passage implements ForwardListener {
 
   #createContext(facts: HeadFacts): RequestContext {
     const { headers, peer, local, target } = this.#downstream
+    const { trust, portMap, log } = this.#runtime
+    this.#peerTrusted = trust.isTrusted(peer.address)
     const absolute = !target.startsWith('/') && target !== '*'
     if (absolute) headers.set('Host', facts.host)
     removeRequestHopByHop(headers)
@@ -83,16 +88,16 @@ class Passage implements ForwardListener {
       path: facts.rawPath === '*' ? '*' : normalizePath(facts.rawPath),
       query: facts.query,
       host: facts.host,
-      clientAddress: this.#runtime.trust.clientAddress(peer.address, headers),
-      port: this.#runtime.portMap.get(local.port) ?? local.port,
+      clientAddress: this.#peerTrusted ? trust.toldAddress(peer.address, headers) : peer.address,
+      port: portMap.get(local.port) ?? local.port,
     })
     return new RequestContext({
       id: this.#id,
       startedAtMs: this.#startedAtMs,
       request,
       consumers: this.#snapshot.consumers,
-      log: this.#runtime.log,
-      renderError: (context, status, message) => renderError(context.request.headers, status, message, context.id),
+      log,
+      renderError: RENDER_ERROR,
     })
   }
 
@@ -128,8 +133,7 @@ class Passage implements ForwardListener {
   #demandTls(route: StoredRoute): boolean {
     if (route.protocols.includes('http') || !route.protocols.includes('https')) return false
     const { request } = this.#context
-    const trusted = this.#runtime.trust.isTrusted(request.peerAddress)
-    const protocol = (trusted ? request.headers.get('x-forwarded-proto') : undefined) ?? request.scheme
+    const protocol = (this.#peerTrusted ? request.headers.get('x-forwarded-proto') : undefined) ?? request.scheme
     if (protocol === 'https') return false
     if (route.https_redirect_status_code === 426) {
       this.#context.error(426, 'Please use HTTPS protocol', [
@@ -137,7 +141,7 @@ class Passage implements ForwardListener {
         ['Upgrade', 'TLS/1.2, HTTP/1.1'],
       ])
     } else {
-      const host = (trusted ? request.headers.get('x-forwarded-host') : undefined) ?? hostName(request.host)
+      const host = (this.#peerTrusted ? request.headers.get('x-forwarded-host') : undefined) ?? hostName(request.host)
       this.#context.exit(route.https_redirect_status_code, null, [['Location', `https://${host}${request.rawPath}${request.query}`]])
     }
     return true
@@ -163,10 +167,7 @@ class Passage implements ForwardListener {
     const { request_buffering } = (this.#destination as Destination).route
     if (!request.hasBody) return this.#send(null)
     if (!request_buffering && !request.bodyParts.complete) return this.#send(this.#restOfBody())
-    this.#continue(
-      () => request.collectBody(this.#runtime.replayBytes).then(() => undefined),
-      () => this.#sendCollected(),
-    )
+    this.#continue(() => request.collectBody(this.#runtime.replayBytes).then(() => undefined), this.#sendCollected)
   }
 
   #sendCollected(): void {
@@ -190,7 +191,7 @@ class Passage implements ForwardListener {
     const stripped = route.strip_path ? (this.#match?.matchedPath ?? null) : null
     const path = upstreamPathV0(service.path, request.path, this.#match?.matchedPath ?? null, route.strip_path)
     setForwarded(headers, {
-      trusted: this.#runtime.trust.isTrusted(request.peerAddress),
+      trusted: this.#peerTrusted,
       peerAddress: request.peerAddress,
       clientAddress: request.clientAddress,
       scheme: request.scheme,
@@ -222,7 +223,7 @@ class Passage implements ForwardListener {
 
   #targetOf(route: StoredRoute, service: ServiceEntity, clientHost: string): { readonly host: string; readonly origin: Origin } {
     const usual = this.#destination?.target
-    if (usual !== null && usual !== undefined && (!route.preserve_host || clientHost === '')) return usual
+    if (usual && (!route.preserve_host || clientHost === '')) return usual
     return { host: clientHost, origin: originOf(service, clientHost, this.#runtime.verifyUpstreamTls) }
   }
 
@@ -343,9 +344,8 @@ class Passage implements ForwardListener {
 
   /** A head that is not served: nothing of it reaches a plugin, and the connection ends. */
   #refuse(refusal: Refusal): void {
-    const { headers, method } = this.#downstream
     const { contentType, body } = renderFailure(
-      method === '' ? null : headers,
+      this.#downstream.headers,
       refusal.status,
       refusal.message,
       this.#id,
@@ -499,9 +499,5 @@ const EMPTY = new Uint8Array(0)
 const NO_NAMES: ReadonlySet<string> = new Set()
 const CLOSE: readonly (readonly [string, string])[] = [['Connection', 'close']]
 const CLOSING = new Set([400, 408, 413])
-const NO_CONSUMERS = {
-  byId: () => undefined,
-  byUsername: () => undefined,
-  byCustomId: () => undefined,
-  byUsernameIgnoringCase: () => undefined,
-}
+const NO_CONSUMERS = createConsumerDirectory([])
+const RENDER_ERROR: RenderError = (context, status, message) => renderError(context.request.headers, status, message, context.id)

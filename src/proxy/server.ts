@@ -1,9 +1,6 @@
 /** The front: listeners, the clock of their connections, and the end of both. What happens on one connection is in client-connection.ts. */
 import { createServer, type Server, type Socket } from 'node:net'
-import type { Downstream } from '../http/exchange.ts'
-import type { HeadLimits } from '../http/h1/head.ts'
-import { ClientConnection, type ConnectionHost, type FrontDeadlines } from './client-connection.ts'
-import type { ShownHeaders } from './runtime.ts'
+import { ClientConnection, type ConnectionHost, type FrontOptions } from './client-connection.ts'
 
 /** Counters of one front, as the Status API shows them. */
 export interface FrontCounters {
@@ -24,19 +21,6 @@ export interface Front {
   destroy(): void
 }
 
-export interface FrontOptions {
-  readonly limits: HeadLimits
-  readonly deadlines: FrontDeadlines
-  /** Requests after which a connection is closed. */
-  readonly maxRequests: number
-  readonly handle: (downstream: Downstream) => void
-  /** A connection whose bytes were no request: for the log. */
-  readonly onBadRequest: (status: number, peer: string, requestId: string) => void
-  readonly product: string
-  readonly shown: ShownHeaders
-  readonly errorDefaultType: string
-}
-
 /** How often deadlines are looked at, at most. */
 const SWEEP_MS = 500
 /** How long an idle connection stays open while draining. */
@@ -49,27 +33,15 @@ export function createFront(options: FrontOptions): Front {
 class NetFront implements Front, ConnectionHost {
   readonly server: Server
   readonly counters: FrontCounters = { accepted: 0, active: 0, requests: 0 }
-  readonly limits: HeadLimits
-  readonly deadlines: FrontDeadlines
-  readonly maxRequests: number
-  readonly product: string
-  readonly shown: ShownHeaders
-  readonly errorDefaultType: string
+  readonly options: FrontOptions
   draining = false
   nowMs = Date.now()
   date = new Date().toUTCString()
-  readonly #options: FrontOptions
   readonly #connections = new Set<ClientConnection>()
   #dateSecond = 0
 
   constructor(options: FrontOptions) {
-    this.#options = options
-    this.limits = options.limits
-    this.deadlines = options.deadlines
-    this.maxRequests = options.maxRequests
-    this.product = options.product
-    this.shown = options.shown
-    this.errorDefaultType = options.errorDefaultType
+    this.options = options
     this.server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket))
     const { headMs, bodyMs, sendMs, keepaliveMs, lingeringMs } = options.deadlines
     const period = Math.max(25, Math.min(SWEEP_MS, headMs / 4, bodyMs / 4, sendMs / 4, keepaliveMs / 4, lingeringMs / 4))
@@ -81,15 +53,7 @@ class NetFront implements Front, ConnectionHost {
   #accept(socket: Socket): void {
     this.counters.accepted++
     this.counters.active++
-    this.#connections.add(new ClientConnection(this, socket, null))
-  }
-
-  handle(downstream: Downstream): void {
-    this.#options.handle(downstream)
-  }
-
-  onBadRequest(status: number, peer: string, requestId: string): void {
-    this.#options.onBadRequest(status, peer, requestId)
+    this.#connections.add(new ClientConnection(this, socket))
   }
 
   onClosed(connection: ClientConnection): void {

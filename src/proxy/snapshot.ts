@@ -6,6 +6,7 @@
 import type { Consumer, ConsumerDirectory } from '../entities/consumer-directory.ts'
 import { createConsumerDirectory } from '../entities/consumer-directory.ts'
 import type { Origin } from '../http/exchange.ts'
+import { dashedName } from '../http/field-marks.ts'
 import type { AnyPlugin } from '../plugin/define.ts'
 import type { PluginKit } from '../plugin/kit.ts'
 import type { Plan, PluginInstance } from '../plugin/plan.ts'
@@ -172,7 +173,7 @@ export function buildSnapshot(
 ): Snapshot {
   const services = new Map(frame.services.map((service) => [service.id, service]))
   const routable = frame.routes.filter((route) => route.service === null || services.get(route.service.id)?.enabled !== false)
-  const router: Router<StoredRoute> = createTraditionalRouter([...routable], { calculation })
+  const router: Router<StoredRoute> = createTraditionalRouter(routable, { calculation })
   const destinations = new Map<string, Destination>()
   const globals = instances.filter(({ scope }) => scope.route === null && scope.service === null && scope.consumer === null)
   return {
@@ -210,5 +211,5 @@ function identityHeadersOf(plan: Plan): ReadonlySet<string> {
     ...(standard === null ? [] : [standard]),
     ...(byConsumer?.values() ?? []),
   ])
-  return new Set(instances.flatMap(({ identityHeaders }) => identityHeaders.map((name) => name.toLowerCase().replaceAll('_', '-'))))
+  return new Set(instances.flatMap(({ identityHeaders }) => identityHeaders.map((name) => dashedName(name.toLowerCase()))))
 }

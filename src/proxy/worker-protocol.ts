@@ -16,7 +16,7 @@
  * A draining worker does not end by itself: the primary hands over accepted connections in messages of its own on the same channel, and a worker that was gone
  * before it had read them would take them along. Whatever the primary sent before `stop` has been read, and given back, when the worker reads `stop`.
  */
-import type { Frame } from './snapshot.ts'
+import type { Frame, FrameObject } from './snapshot.ts'
 import type { WorkerSettings } from './worker-settings.ts'
 
 export type ToWorker =
@@ -33,13 +33,7 @@ export type FromWorker =
   | { readonly type: 'drained' }
   | { readonly type: 'applied'; readonly version: number }
   | { readonly type: 'failed'; readonly version: number; readonly reason: string }
-  | {
-      readonly type: 'object'
-      readonly plugin: string
-      readonly kind: string
-      readonly key: string
-      readonly value: Readonly<Record<string, unknown>>
-    }
+  | ({ readonly type: 'object' } & FrameObject)
   | { readonly type: 'stats'; readonly id: number; readonly stats: WorkerStats }
   /** A listener could not be opened: the gateway cannot start. */
   | { readonly type: 'fatal'; readonly reason: string }

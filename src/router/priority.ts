@@ -18,9 +18,9 @@
  * setting `route_match_calculation`.
  */
 
-import { createHash } from 'node:crypto'
 import { isRegexPath } from '../http/route-regex.ts'
 import { toByteString } from '../util/bytes.ts'
+import { uuidV5 } from '../util/uuid-v5.ts'
 import type { RouteEntity } from './router.ts'
 
 /** Value of the setting `route_match_calculation`. */
@@ -36,7 +36,7 @@ export interface PathGroup {
 }
 
 /** Namespace of the ids that Kong derives for the parts of a split route; needed to break ties as Kong does. */
-const SPLIT_NAMESPACE = Buffer.from('7f145bf90dce4f9198ebdebbce4b9f6b', 'hex')
+const SPLIT_NAMESPACE = '7f145bf9-0dce-4f91-98eb-debbce4b9f6b'
 
 const MAX_HEADER_NAMES = 255
 const MAX_PATH_LENGTH = 0x7ffff
@@ -52,27 +52,13 @@ export function isStreamRoute(route: RouteEntity): boolean {
 
 /** Splits a route into its groups, in the order in which its paths first mention them. */
 export function splitRoute(route: RouteEntity): PathGroup[] {
-  const byKind = new Map<number, string[]>()
-  for (const path of route.paths ?? []) {
-    const kind = isRegexPath(path) ? 0 : toByteString(path).length
-    const group = byKind.get(kind)
-    if (group === undefined) byKind.set(kind, [path])
-    else group.push(path)
-  }
+  const byKind = Map.groupBy(route.paths ?? [], (path) => (isRegexPath(path) ? 0 : toByteString(path).length))
   if (byKind.size === 0) return [{ id: route.id.toLowerCase(), paths: [], regex: false }]
   return Array.from(byKind, ([kind, paths], index) => ({
     id: byKind.size === 1 ? route.id.toLowerCase() : uuidV5(SPLIT_NAMESPACE, `${route.id}#${index + 1}`),
     paths,
     regex: kind === 0,
   }))
-}
-
-/** RFC 9562 section 5.5. */
-function uuidV5(namespace: Uint8Array, name: string): string {
-  const bytes = createHash('sha1').update(namespace).update(name).digest().subarray(0, 16)
-  bytes[6] = (bytes[6]! & 0x0f) | 0x50
-  bytes[8] = (bytes[8]! & 0x3f) | 0x80
-  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
 }
 
 /** The 64-bit priority of a group; greater wins. */

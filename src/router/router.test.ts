@@ -4,32 +4,16 @@ import fc from 'fast-check'
 import { normalizePath } from '../http/path.ts'
 import { literalPrefix, regexPathViolation } from '../http/route-regex.ts'
 import { type Calculation, differentlyOrdered, priorityOf, rankGroups, splitRoute } from './priority.ts'
+import { routeWith } from './route.fixture.ts'
 import { InvalidRouteError, type RoutableRequest, type RouteEntity } from './router.ts'
 import { createTraditionalRouter } from './traditional.ts'
 
 let created = 0
 
-/** A route with Kong's defaults; each gets a smaller id than the one before, so that ties fall to the first made. */
+/** Each route gets a smaller id than the one before, so that ties fall to the first made. */
 function route(name: string, fields: Partial<RouteEntity> = {}): RouteEntity {
   created += 1
-  return {
-    id: uuid(1_000_000 - created),
-    name,
-    protocols: ['http', 'https'],
-    methods: null,
-    hosts: null,
-    paths: null,
-    headers: null,
-    snis: null,
-    strip_path: true,
-    preserve_host: false,
-    regex_priority: 0,
-    path_handling: 'v0',
-    https_redirect_status_code: 426,
-    created_at: 0,
-    service: null,
-    ...fields,
-  }
+  return routeWith({ id: uuid(1_000_000 - created), name, ...fields })
 }
 
 function uuid(number: number): string {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { escapePath, normalizePath } from '../http/path.ts'
-import type { RoutableRequest, RouteEntity } from './router.ts'
+import { routeWith } from './route.fixture.ts'
+import type { RoutableRequest } from './router.ts'
 import { createTraditionalRouter } from './traditional.ts'
 import { upstreamPathV0, upstreamPathV1 } from './upstream-path.ts'
 
@@ -91,14 +92,14 @@ test('the upstream path follows path_handling v1', () => {
 test('the router hands over what the upstream path needs: every case of the table through a match', () => {
   for (const [servicePath, routePath, request, , , strip] of vectors) {
     const path = normalizePath(request)
-    const match = createTraditionalRouter([route({ paths: routePath === null ? null : [routePath] })]).match(requestFor(path))
+    const match = createTraditionalRouter([routeWith({ paths: routePath === null ? null : [routePath] })]).match(requestFor(path))
     assert.ok(match, `${routePath} ${request}`)
     assert.equal(upstreamPathV0(servicePath, path, match.matchedPath, true), strip)
   }
 })
 
 test('what a regular expression matched is stripped', () => {
-  const router = createTraditionalRouter([route({ paths: ['~/\\d+/users'] })])
+  const router = createTraditionalRouter([routeWith({ paths: ['~/\\d+/users'] })])
   const match = router.match(requestFor('/42/users/7'))
   assert.equal(match?.matchedPath, '/42/users')
   assert.equal(upstreamPathV0('/v1', '/42/users/7', match.matchedPath, true), '/v1/7')
@@ -125,30 +126,9 @@ test('what is left after stripping cannot climb out of the path of the service',
 
 test('bytes that are not ASCII are stripped and escaped whole', () => {
   const path = normalizePath('/caf%c3%a9/%c3%bc')
-  const match = createTraditionalRouter([route({ paths: ['/café'] })]).match(requestFor(path))
+  const match = createTraditionalRouter([routeWith({ paths: ['/café'] })]).match(requestFor(path))
   assert.equal(escapePath(upstreamPathV0('/s', path, match?.matchedPath ?? null, true)), '/s/%C3%BC')
 })
-
-function route(fields: Partial<RouteEntity>): RouteEntity {
-  return {
-    id: '00000000-0000-4000-8000-000000000001',
-    name: null,
-    protocols: ['http', 'https'],
-    methods: null,
-    hosts: null,
-    paths: null,
-    headers: null,
-    snis: null,
-    strip_path: true,
-    preserve_host: false,
-    regex_priority: 0,
-    path_handling: 'v0',
-    https_redirect_status_code: 426,
-    created_at: 0,
-    service: null,
-    ...fields,
-  }
-}
 
 function requestFor(path: string): RoutableRequest {
   return { method: 'GET', host: 'example.com', port: 80, path, tls: false, sni: null, header: () => [] }

@@ -226,7 +226,10 @@ function urlViolation(value: string): string | undefined {
   return new URL(value).host === '' ? 'missing host in url' : undefined
 }
 
-/** Text of the `{vault://…}` reference syntax: the whole value, with a vault name and a resource. */
+/**
+ * Text of the `{vault://…}` reference syntax: the whole value, with a vault name and a resource. Wider than what can be resolved (config/vault-reference.ts):
+ * a reference with a mistake in it is still one, so that it fails when it is resolved instead of being used as the secret.
+ */
 export function isVaultReference(value: unknown): value is string {
   return typeof value === 'string' && /^\{vault:\/\/[^/}]+\/[^}]+\}$/.test(value)
 }

@@ -106,8 +106,6 @@ function toKongChecks(checks: readonly Check[] = []): Json[] {
             },
           },
         ]
-      case 'mutually_exclusive':
-        return [{ mutually_exclusive: check.fields }]
       default:
         return [{ [check.kind]: check.fields }]
     }

@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
+import { setOwn } from '../util/own-property.ts'
 import type { Check, Condition, Field, Fields, Shorthands, Violation, Violations } from './field.ts'
 import { isVaultReference } from './field.ts'
 import type { EntitySchema } from './schema.ts'
@@ -422,11 +423,6 @@ function isSet(value: unknown): boolean {
 
 function quoted(names: readonly string[]): string {
   return names.map((name) => `'${name}'`).join(', ')
-}
-
-/** Sets an own property whatever its name is: input may call a member `__proto__`. */
-function setOwn(target: object, name: string, value: unknown): void {
-  Object.defineProperty(target, name, { value, enumerable: true, writable: true, configurable: true })
 }
 
 function mergeViolations(...all: readonly (Violations | undefined)[]): Violations | undefined {

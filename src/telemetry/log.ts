@@ -9,5 +9,5 @@ export interface Log {
 
 export type LogMembers = Readonly<Record<string, string | number | boolean | null | undefined>>
 
-/** Writes nothing: for tests and tools. */
+/** Writes nothing. */
 export const silentLog: Log = { debug() {}, info() {}, notice() {}, warn() {}, error() {} }

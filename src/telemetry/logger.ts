@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import pino from 'pino'
-import type { Log, LogMembers } from './log.ts'
+import { type Log, type LogMembers, silentLog } from './log.ts'
 
 /** kong.conf's levels, least severe first. */
 const LEVELS = { debug: 20, info: 30, notice: 35, warn: 40, error: 50, crit: 60, alert: 70, emerg: 80 } as const
@@ -11,7 +11,7 @@ const LEVELS = { debug: 20, info: 30, notice: 35, warn: 40, error: 50, crit: 60,
  * is there after it.
  */
 export function createLogger(options: { readonly level: keyof typeof LEVELS; readonly path: string; readonly process: string }): Log {
-  if (options.path === 'off') return { debug() {}, info() {}, notice() {}, warn() {}, error() {} }
+  if (options.path === 'off') return silentLog
   const destination = options.path === '/dev/stdout' ? 1 : options.path === '/dev/stderr' ? 2 : options.path
   if (typeof destination === 'string') mkdirSync(dirname(destination), { recursive: true })
   const logger = pino(

@@ -2,11 +2,12 @@
  * Requests to upstreams over pooled connections. A pool is keyed by everything that makes two connections different (`Origin.key`). The connection used last is used next, so that a quiet pool shrinks.
  */
 import { connect, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import { connect as connectTls, type SecureContext } from 'node:tls'
 import type { Origin, UpstreamCall, UpstreamClient, UpstreamHandler, UpstreamRequest } from '../http/exchange.ts'
 import type { HeadLimits } from '../http/h1/head.ts'
-import { type ConnectionOwner, failureOf, UpstreamConnection } from './connection.ts'
+import { type ConnectionOwner, failureOf, headOf, UpstreamConnection } from './connection.ts'
 import type { Resolver } from './resolver.ts'
+import { createTrustedContext } from './secure-context.ts'
 
 export interface UpstreamClientOptions {
   readonly resolver: Resolver
@@ -18,7 +19,6 @@ export interface UpstreamClientOptions {
   readonly keepaliveMaxRequests: number
   /** PEM texts of trusted authorities; undefined for the system's. */
   readonly trustedCertificates?: readonly string[] | undefined
-  readonly headLimits?: HeadLimits
 }
 
 const HEAD_LIMITS: HeadLimits = { lineBytes: 32_768, headBytes: 65_536, lines: 1000 }
@@ -32,9 +32,10 @@ export function createUpstreamClient(options: UpstreamClientOptions): UpstreamCl
 }
 
 class PooledClient implements UpstreamClient, ConnectionOwner {
-  readonly limits: HeadLimits
+  readonly limits = HEAD_LIMITS
   nowMs = Date.now()
   readonly #options: UpstreamClientOptions
+  readonly #trustedContext: () => SecureContext
   readonly #idle = new Map<string, UpstreamConnection[]>()
   readonly #all = new Set<UpstreamConnection>()
   readonly #sweep: NodeJS.Timeout
@@ -42,18 +43,20 @@ class PooledClient implements UpstreamClient, ConnectionOwner {
 
   constructor(options: UpstreamClientOptions) {
     this.#options = options
-    this.limits = options.headLimits ?? HEAD_LIMITS
+    this.#trustedContext = createTrustedContext(options.trustedCertificates)
     this.#sweep = setInterval(() => this.#expire(), SWEEP_MS).unref()
   }
 
   send(request: UpstreamRequest, handler: UpstreamHandler): UpstreamCall {
+    // Before a connection is taken or opened: a head that must not be written is the caller's to answer for.
+    const head = headOf(request)
     const { key } = request.origin
     const kept = this.#idle.get(key)?.pop()
     if (kept !== undefined) {
-      kept.begin(request, handler)
+      kept.begin(request, head, handler)
       return kept
     }
-    return new Connecting(this, key, request, handler)
+    return new Connecting(this, key, request, head, handler)
   }
 
   /** Opens a connection; `done` gets it, or a failure. */
@@ -64,7 +67,7 @@ class PooledClient implements UpstreamClient, ConnectionOwner {
     failed: (error: NodeJS.ErrnoException) => void,
   ): Socket {
     const holder: { connection?: UpstreamConnection } = {}
-    const { resolver, trustedCertificates } = this.#options
+    const { resolver } = this.#options
     const socket =
       origin.protocol === 'http'
         ? connect({
@@ -85,7 +88,7 @@ class PooledClient implements UpstreamClient, ConnectionOwner {
             lookup: resolver.lookup,
             rejectUnauthorized: origin.verifyTls,
             ...(origin.serverName === null ? {} : { servername: origin.serverName }),
-            ...(trustedCertificates === undefined ? {} : { ca: [...trustedCertificates] }),
+            secureContext: this.#trustedContext(),
           })
     socket.once('error', failed)
     socket.once(origin.protocol === 'http' ? 'connect' : 'secureConnect', () => {
@@ -94,7 +97,6 @@ class PooledClient implements UpstreamClient, ConnectionOwner {
       holder.connection = connection
       if (origin.protocol === 'https') socket.on('data', (chunk: Buffer) => connection.receive(chunk))
       this.#all.add(connection)
-      connection.opened()
       done(connection)
     })
     return socket
@@ -138,16 +140,17 @@ class Connecting implements UpstreamCall {
   #connection: UpstreamConnection | null = null
   #socket: Socket | null
   #settled = false
+  readonly #timer: NodeJS.Timeout
 
-  constructor(client: PooledClient, key: string, request: UpstreamRequest, handler: UpstreamHandler) {
+  constructor(client: PooledClient, key: string, request: UpstreamRequest, head: string, handler: UpstreamHandler) {
     const fail = (error: NodeJS.ErrnoException): void => {
       if (this.#settled) return
       this.#settled = true
-      clearTimeout(timer)
+      clearTimeout(this.#timer)
       this.#socket?.destroy()
       handler.onFailure(failureOf(error), { sent: false, reused: false }, error)
     }
-    const timer = setTimeout(
+    this.#timer = setTimeout(
       () => fail(Object.assign(new Error('connect timed out'), { code: 'ETIMEDOUT', syscall: 'connect' })),
       request.origin.connectTimeoutMs,
     )
@@ -155,11 +158,11 @@ class Connecting implements UpstreamCall {
       key,
       request.origin,
       (connection) => {
-        clearTimeout(timer)
+        clearTimeout(this.#timer)
         if (this.#settled) return connection.destroy()
         this.#settled = true
         this.#connection = connection
-        connection.begin(request, handler)
+        connection.begin(request, head, handler)
       },
       fail,
     )
@@ -170,6 +173,7 @@ class Connecting implements UpstreamCall {
   abort(): void {
     if (this.#connection !== null) return this.#connection.abort()
     this.#settled = true
+    clearTimeout(this.#timer)
     this.#socket?.destroy()
   }
 

@@ -1,11 +1,11 @@
 /**
  * One connection to an upstream: HTTP/1.1 over a plain or TLS socket, one exchange after the other.
  *
- *   connecting ──> idle ──begin──> busy ──answer complete, request written, nothing behind it──> idle
- *        │           │              │
- *        │           │ bytes, end   │ failure, abort, ambiguous or unfinished
- *        v           v              v
- *      closed <───────────────── closed
+ *   idle ──begin──> busy ──answer complete, request written, nothing behind it──> idle
+ *    │               │
+ *    │ bytes, end    │ failure, abort, ambiguous or unfinished
+ *    v               v
+ *   closed        closed
  *
  * A connection is used again only when both directions ended cleanly (RFC 9112 sections 9.3, 9.6): what follows an answer would be taken for the next one. An
  * answer to nobody's request ends an idle connection.
@@ -17,7 +17,8 @@ import { ChunkedDecoder, chunkHead, LAST_CHUNK, MALFORMED, NEED_MORE } from '../
 import type { HeadLimits, ResponseHead } from '../http/h1/head.ts'
 import { findHeadEnd, parseResponseHead, partialResponseViolation } from '../http/h1/head.ts'
 import { CHUNKED, lengthOf, NO_BODY } from '../http/h1/message-length.ts'
-import { requestText } from '../http/h1/serialise.ts'
+import { keepsAlive } from '../http/h1/persistence.ts'
+import { joined, requestText } from '../http/h1/serialise.ts'
 import { isViolation } from '../http/h1/violation.ts'
 
 /** What the connections of a client share. */
@@ -37,15 +38,23 @@ const JOINED_BYTES = 65_536
 const EMPTY = Buffer.alloc(0)
 const NEVER = Number.POSITIVE_INFINITY
 
-type State = 'connecting' | 'idle' | 'busy' | 'closed'
+type State = 'idle' | 'busy' | 'closed'
 
+/** The head of a request as it is written. @throws {UnsafeHeadError} a plugin put bytes into it that may not stand there */
+export function headOf({ method, path, headers, body, bodyLength }: UpstreamRequest): string {
+  if (body === null) return requestText(method, path, headers, NO_BODY)
+  if (body instanceof Uint8Array) return requestText(method, path, headers, lengthOf(body.length))
+  return requestText(method, path, headers, bodyLength === null ? CHUNKED : lengthOf(bodyLength))
+}
+
+/** An open connection. */
 export class UpstreamConnection {
   readonly key: string
   readonly #owner: ConnectionOwner
   readonly #socket: Socket
   /** When the sweep has to act, by the owner's clock. */
   deadlineMs = NEVER
-  #state: State = 'connecting'
+  #state: State = 'idle'
   #requests = 0
   #pending: Buffer = EMPTY
   #searched = 0
@@ -83,13 +92,8 @@ export class UpstreamConnection {
     return this.#requests
   }
 
-  /** The connection is open: it may be used. */
-  opened(): void {
-    this.#state = 'idle'
-  }
-
-  /** Writes a request and gives its answer to `handler`. */
-  begin(request: UpstreamRequest, handler: UpstreamHandler): void {
+  /** Writes a request, its head as {@link headOf} gave it, and gives its answer to `handler`. */
+  begin(request: UpstreamRequest, head: string, handler: UpstreamHandler): void {
     this.#state = 'busy'
     this.#requests++
     this.#request = request
@@ -99,10 +103,8 @@ export class UpstreamConnection {
     this.#written = false
     this.deadlineMs = this.#owner.nowMs + request.readTimeoutMs
     const { body } = request
-    if (body === null) this.#write(requestText(request.method, request.path, request.headers, NO_BODY), EMPTY)
-    else if (body instanceof Uint8Array)
-      this.#write(requestText(request.method, request.path, request.headers, lengthOf(body.length)), body)
-    else this.#stream(request, body)
+    if (body === null || body instanceof Uint8Array) this.#write(head, body ?? EMPTY)
+    else this.#stream(request, head, body)
   }
 
   #write(head: string, body: Uint8Array): void {
@@ -114,21 +116,16 @@ export class UpstreamConnection {
       this.#socket.write(body)
       return this.#socket.uncork()
     }
-    const bytes = Buffer.allocUnsafe(head.length + body.length)
-    bytes.write(head, 0, 'latin1')
-    bytes.set(body, head.length)
-    this.#socket.write(bytes)
+    this.#socket.write(joined(head, body, ''))
   }
 
-  #stream(request: UpstreamRequest, body: BodySource): void {
-    const length = request.bodyLength === null ? CHUNKED : lengthOf(request.bodyLength)
-    this.#socket.write(requestText(request.method, request.path, request.headers, length), 'latin1')
+  #stream(request: UpstreamRequest, head: string, body: BodySource): void {
+    this.#socket.write(head, 'latin1')
     const outgoing = new Outgoing(this.#socket, request.bodyLength === null, body, {
       written: () => {
         this.#outgoing = null
         this.#written = true
         this.deadlineMs = this.#owner.nowMs + request.readTimeoutMs
-        this.#finishIfDone()
       },
       waits: (full) => {
         this.deadlineMs = full ? this.#owner.nowMs + request.writeTimeoutMs : NEVER
@@ -188,8 +185,7 @@ export class UpstreamConnection {
 
   #beginBody({ minor, headers, length }: ResponseHead): void {
     this.#headSeen = true
-    const connection = headers.get('connection')?.toLowerCase()
-    this.#keepsAlive = minor === 1 ? connection === undefined || !connection.includes('close') : connection?.includes('keep-alive') === true
+    this.#keepsAlive = keepsAlive(headers, minor)
     this.#untilClose = length.kind === 'until-close'
     this.#left = length.bytes
     this.#decoder = length.kind === 'chunked' ? new ChunkedDecoder() : null
@@ -231,32 +227,19 @@ export class UpstreamConnection {
 
   // -------------------------------------------------------------------------------------------------------------------------------------- endings
 
-  #isComplete = false
-
+  /** The answer is complete. @param clean nothing stands behind it */
   #finish(clean: boolean): void {
     if (this.#state !== 'busy') return
-    this.#isComplete = true
-    if (!clean) this.#keepsAlive = false
     const handler = this.#handler
     this.#handler = null
-    // An upstream that answers before it has read the request's body may be given the rest, but not by a connection that is used again.
-    if (!this.#written) this.#keepsAlive = false
-    this.#finishIfDone()
-    handler?.onEnd()
-  }
-
-  #finishIfDone(): void {
-    if (!this.#isComplete) return
-    this.#isComplete = false
     this.#request = null
-    this.#outgoing?.stop()
-    this.#outgoing = null
     this.deadlineMs = NEVER
-    if (!this.#keepsAlive || this.#paused) return this.destroy()
-    this.#state = 'idle'
-    this.#pending = EMPTY
-    this.#searched = 0
-    this.#owner.onFree(this)
+    // An upstream that answers before it has read the request's body is not given the rest.
+    if (clean && this.#written && this.#keepsAlive && !this.#paused) {
+      this.#state = 'idle'
+      this.#owner.onFree(this)
+    } else this.destroy()
+    handler?.onEnd()
   }
 
   #refuse(reason: string): void {
@@ -264,10 +247,7 @@ export class UpstreamConnection {
   }
 
   #ended(): void {
-    if (this.#state === 'busy' && this.#headSeen && this.#untilClose) {
-      this.#keepsAlive = false
-      return this.#finish(true)
-    }
+    if (this.#state === 'busy' && this.#headSeen && this.#untilClose) return this.#finish(false)
     this.#fail('reset', new Error('the upstream closed the connection'))
   }
 
@@ -346,13 +326,8 @@ class Outgoing implements BodySink {
 
   onChunk(chunk: Buffer): boolean {
     if (this.#stopped) return true
-    const head = this.#chunked ? chunkHead(chunk.length) : ''
-    const tail = this.#chunked ? 2 : 0
-    const bytes = Buffer.allocUnsafe(head.length + chunk.length + tail)
-    bytes.write(head, 0, 'latin1')
-    chunk.copy(bytes, head.length)
-    if (tail > 0) bytes.write('\r\n', head.length + chunk.length, 'latin1')
-    if (this.#socket.write(bytes)) return true
+    const piece = this.#chunked ? joined(chunkHead(chunk.length), chunk, '\r\n') : Buffer.from(chunk)
+    if (this.#socket.write(piece)) return true
     this.#full = true
     this.#events.waits(true)
     return false

@@ -1,11 +1,13 @@
 /**
  * Small requests to authorization servers: bounded in time and size, never redirected, answers freed of gzip. Connections are pooled per server and kept alive.
  */
+import type { SecureContext } from 'node:tls'
 import { gunzipSync, inflateSync } from 'node:zlib'
 import { Agent } from 'undici'
 import type { HttpClient, HttpResponse } from '../oauth/http.ts'
 import { GatewayError } from '../util/errors.ts'
 import type { Resolver } from './resolver.ts'
+import { createTrustedContext } from './secure-context.ts'
 
 export interface HttpClientFactoryOptions {
   readonly resolver: Resolver
@@ -40,16 +42,20 @@ export interface HttpClientFactory {
 
 export function createHttpClientFactory(options: HttpClientFactoryOptions): HttpClientFactory {
   const agents = new Map<string, Agent>()
+  const trustedContext = createTrustedContext(options.trustedCertificates)
   const agentOf = (settings: HttpClientSettings): Agent => {
     const key = `${settings.timeoutMs}|${settings.keepaliveMs}|${settings.verifyTls}`
     const known = agents.get(key)
     if (known !== undefined) return known
-    const agent = createAgent(settings, options)
+    const agent = createAgent(settings, options.resolver, trustedContext())
     agents.set(key, agent)
     return agent
   }
   return {
-    create: (settings) => (request) => send(agentOf(settings), settings, options.userAgent, request),
+    create(settings) {
+      const agent = agentOf(settings)
+      return (request) => send(agent, settings, options.userAgent, request)
+    },
     async close() {
       await Promise.all([...agents.values()].map((agent) => agent.destroy()))
       agents.clear()
@@ -57,7 +63,7 @@ export function createHttpClientFactory(options: HttpClientFactoryOptions): Http
   }
 }
 
-function createAgent(settings: HttpClientSettings, options: HttpClientFactoryOptions): Agent {
+function createAgent(settings: HttpClientSettings, resolver: Resolver, secureContext: SecureContext): Agent {
   return new Agent({
     pipelining: settings.keepaliveMs === 0 ? 0 : 1,
     keepAliveTimeout: Math.max(settings.keepaliveMs, 1),
@@ -67,9 +73,9 @@ function createAgent(settings: HttpClientSettings, options: HttpClientFactoryOpt
     allowH2: false,
     connect: {
       timeout: settings.timeoutMs,
-      lookup: options.resolver.lookup,
+      lookup: resolver.lookup,
       rejectUnauthorized: settings.verifyTls,
-      ...(options.trustedCertificates === undefined ? {} : { ca: [...options.trustedCertificates] }),
+      secureContext,
     },
   })
 }
@@ -81,6 +87,7 @@ async function send(
   request: Parameters<HttpClient>[0],
 ): Promise<HttpResponse> {
   const url = new URL(request.url)
+  const { maxResponseBytes = DEFAULT_MAX_RESPONSE_BYTES } = settings
   const headers = request.headers.flat()
   if (!request.headers.some(([name]) => name.toLowerCase() === 'user-agent')) headers.push('User-Agent', userAgent)
   if (!request.headers.some(([name]) => name.toLowerCase() === 'accept-encoding')) headers.push('Accept-Encoding', 'gzip')
@@ -100,12 +107,12 @@ async function send(
       if (isStaleConnection(error)) return attempt()
       throw error
     })
-    const body = await readBody(response.body, settings.maxResponseBytes ?? DEFAULT_MAX_RESPONSE_BYTES)
+    const body = await readBody(response.body, maxResponseBytes)
     const get = (lowerName: string): string | null => {
       const value = response.headers[lowerName]
       return value === undefined ? null : Array.isArray(value) ? value.join(', ') : value
     }
-    return { status: response.statusCode, headers: { get }, body: decode(body, get('content-encoding'), settings.maxResponseBytes) }
+    return { status: response.statusCode, headers: { get }, body: decode(body, get('content-encoding'), maxResponseBytes) }
   } catch (error) {
     throw new ServerUnreachableError(describe(error), { cause: error })
   }
@@ -116,7 +123,7 @@ function isStaleConnection(error: unknown): boolean {
   return (code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE') && socket?.bytesRead !== 0
 }
 
-async function readBody(body: AsyncIterable<Buffer> & { destroy?: () => void }, limit: number): Promise<Buffer> {
+async function readBody(body: AsyncIterable<Buffer>, limit: number): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of body) {
@@ -127,7 +134,7 @@ async function readBody(body: AsyncIterable<Buffer> & { destroy?: () => void }, 
   return Buffer.concat(chunks, size)
 }
 
-function decode(body: Buffer, encoding: string | null, limit = DEFAULT_MAX_RESPONSE_BYTES): Buffer {
+function decode(body: Buffer, encoding: string | null, limit: number): Buffer {
   switch (encoding?.trim().toLowerCase() ?? 'identity') {
     case 'gzip':
     case 'x-gzip':

@@ -15,3 +15,8 @@ export abstract class GatewayError extends Error {
 export function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
+
+/** The `code` of an error that bears one, such as those of the system (`ENOENT`); undefined for anything else. */
+export function errorCode(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
+}

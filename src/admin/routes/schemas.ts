@@ -51,10 +51,7 @@ export function schemaEndpoints(deps: AdminDeps): readonly Endpoint[] {
           const name = parameter(request, 'name')
           const config = deps.plugins.get(name)?.schema.config
           if (config?.fields === undefined) return message(404, `No plugin named '${name}'`)
-          const { fields, shorthands, checks } = config
-          return ok(
-            toKongSchema({ fields, ...(shorthands === undefined ? {} : { shorthands }), ...(checks === undefined ? {} : { checks }) }),
-          )
+          return ok(toKongSchema({ ...config, fields: config.fields }))
         },
       },
     },

@@ -1,9 +1,7 @@
-import type { AdminDeps, StatusFigures } from '../deps.ts'
+import { EMPTY_HASH } from '../../db/database.ts'
+import type { AdminDeps } from '../deps.ts'
 import type { Answer, Endpoint, Exchange } from '../endpoint.ts'
 import { message, NO_CONTENT, ok } from '../endpoint.ts'
-
-/** What `configuration_hash` is as long as nothing was loaded. */
-const EMPTY_HASH = '0'.repeat(32)
 
 const UNITS: Readonly<Record<string, readonly [number, string]>> = { k: [1024, 'KiB'], m: [1024 ** 2, 'MiB'], g: [1024 ** 3, 'GiB'] }
 
@@ -22,16 +20,12 @@ export function statusEndpoint(deps: AdminDeps): Endpoint {
             lua_shared_dicts: {},
             workers_lua_vms: workers.map(({ pid, heapBytes }) => ({ http_allocated_gc: format(heapBytes), pid })),
           },
-          server: serverFigures(server),
+          server,
           ...(await databaseState(deps)),
         })
       },
     },
   }
-}
-
-function serverFigures(figures: StatusFigures['server']): StatusFigures['server'] {
-  return { ...figures }
 }
 
 async function databaseState({ database }: AdminDeps): Promise<Record<string, unknown>> {

@@ -17,6 +17,7 @@ import {
   type Node as YamlNode,
 } from 'yaml'
 import { isDeeperThan } from '../../http/arguments.ts'
+import { setOwn } from '../../util/own-property.ts'
 
 /** Levels of lists and maps; the deepest plugin configuration has about ten. */
 const MAX_DEPTH = 100
@@ -239,8 +240,4 @@ function faultText(fault: Error): string {
 /** The reader marks a merge key by a symbol in the place of its text. */
 function isMergeKey(key: unknown): key is Scalar<symbol> {
   return isScalar(key) && typeof key.value === 'symbol'
-}
-
-function setOwn(target: object, name: string, value: unknown): void {
-  Object.defineProperty(target, name, { value, enumerable: true, writable: true, configurable: true })
 }

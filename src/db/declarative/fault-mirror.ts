@@ -1,5 +1,6 @@
 import type { Violation, Violations } from '../../schema/field.ts'
 import { isObject } from '../../schema/validate.ts'
+import { setOwn } from '../../util/own-property.ts'
 import type { Path } from './document.ts'
 
 /** Collects faults in the shape of the input: members by name, list entries by position, null for the good ones before a faulty one. */
@@ -69,8 +70,4 @@ function recordOf(violation: Violation | null | undefined): Violations {
 function textsOf(violation: Violation | undefined): string[] {
   if (violation === undefined) return []
   return Array.isArray(violation) ? violation.map(String) : [String(violation)]
-}
-
-function setOwn(record: Violations, name: string, value: Violation): void {
-  Object.defineProperty(record, name, { value, enumerable: true, writable: true, configurable: true })
 }

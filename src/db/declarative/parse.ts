@@ -15,8 +15,8 @@ import { foreignFields } from '../../schema/schema.ts'
 import type { JsonObject } from '../../schema/validate.ts'
 import { completeEntity, isObject, isUuid } from '../../schema/validate.ts'
 import { SchemaViolation } from '../../schema/violations.ts'
+import { setOwn } from '../../util/own-property.ts'
 import type { Entity, EntityTree } from '../database.ts'
-import { shapeEntity } from '../shape.ts'
 import { cacheKeyOf, uniqueFields } from '../strategy.ts'
 import type { Path, Position, SourceDocument, SourceFormat } from './document.ts'
 import { DocumentError, readDocument, valueDocument } from './document.ts'
@@ -156,7 +156,7 @@ class Loader {
     for (const [name, value] of Object.entries(file)) {
       if (value === null) continue
       const text = entities.has(name) ? undefined : headViolation(name, value)
-      if (text !== undefined) Object.defineProperty(this.#faults, name, { value: text, enumerable: true })
+      if (text !== undefined) setOwn(this.#faults, name, text)
     }
   }
 
@@ -184,7 +184,7 @@ class Loader {
       if (childNames.includes(name) || name === '_comment' || name === '_ignore') continue
       if (schema.name === 'consumers' && NOT_AVAILABLE_IN_CONSUMERS.has(name)) {
         if (!isEmpty(value)) violations.push({ [name]: NOT_AVAILABLE_TEXT })
-      } else Object.defineProperty(own, name, { value, enumerable: true, writable: true, configurable: true })
+      } else setOwn(own, name, value)
     }
     if (parent !== null) own[parent.field] = { id: parent.entry.id }
     const ownId = (own['id'] ?? null) !== null
@@ -249,7 +249,7 @@ class Loader {
     if (!isObject(entry.input)) return null
     try {
       const entity = completeEntity(entry.schema, this.#resolve(entry), { nowS: this.#nowS })
-      return shapeEntity(entry.schema, { ...entity, id: entry.id })
+      return { ...entity, id: entry.id }
     } catch (error) {
       if (!(error instanceof SchemaViolation)) throw error
       entry.violations.push(error.fields)

@@ -55,6 +55,15 @@ export function responseText(status: number, reason: string | undefined, headers
   return `${fieldsText(line, headers, keepLength) + framingText(length)}\r\n\r\n`
 }
 
+/** Text (latin1), the bytes of a body, and text again in one piece: one write to the socket. The bytes are copied. */
+export function joined(before: string, bytes: Uint8Array, after: string): Buffer {
+  const piece = Buffer.allocUnsafe(before.length + bytes.length + after.length)
+  piece.write(before, 0, 'latin1')
+  piece.set(bytes, before.length)
+  if (after !== '') piece.write(after, before.length + bytes.length, 'latin1')
+  return piece
+}
+
 function checkedReason(reason: string): string {
   if (!consistsOf(VALUE, reason)) throw new UnsafeHeadError('the reason phrase holds a control character')
   return reason

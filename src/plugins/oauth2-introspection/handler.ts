@@ -2,9 +2,9 @@ import type { Consumer } from '../../entities/consumer-directory.ts'
 import { findAnonymous } from '../../entities/consumer-directory.ts'
 import type { Decision, Deny, Unavailable } from '../../introspection/decision.ts'
 import { createEngine, type Engine } from '../../introspection/engine.ts'
+import { grpcOutcome, isGrpc } from '../../introspection/grpc.ts'
 import type { HeaderProjection } from '../../introspection/header-projection.ts'
 import type { Profile } from '../../introspection/profile.ts'
-import { isGrpc } from '../../introspection/request.ts'
 import type { RequestContext } from '../../plugin/context.ts'
 import { definePlugin } from '../../plugin/define.ts'
 import type { PluginKit } from '../../plugin/kit.ts'
@@ -21,9 +21,6 @@ interface State {
   readonly anonymous: string | null
   readonly server: string
 }
-
-/** gRPC status codes (https://grpc.io/docs/guides/status-codes/) of the answers below. */
-const GRPC_STATUS: Readonly<Record<number, number>> = { 401: 16, 403: 7, 500: 13, 503: 14 }
 
 /**
  * Asks an authorization server whether the token of a request is active (RFC 7662) and tells the upstream whom it stands for. Wire-compatible with Kong's
@@ -152,13 +149,6 @@ function refuseForNow(context: RequestContext, { status, retryAfterS }: Unavaila
   else context.error(status, message, headers)
 }
 
-/** A gRPC answer that is trailers only: status 200, the outcome in `grpc-status`. */
 function exitGrpc(context: RequestContext, status: number, message: string, headers: readonly (readonly [string, string])[] = []): void {
-  const grpcMessage = encodeURIComponent(message).replaceAll('%20', ' ')
-  context.exit(200, null, [
-    ...headers,
-    ['Content-Type', 'application/grpc'],
-    ['grpc-status', String(GRPC_STATUS[status] ?? 2)],
-    ['grpc-message', grpcMessage],
-  ])
+  context.exit(200, null, [...headers, ...grpcOutcome(status, message)])
 }

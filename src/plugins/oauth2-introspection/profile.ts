@@ -1,13 +1,14 @@
 /** From the plugin's configuration to what the introspection engine works with. */
+import { dashedName } from '../../http/field-marks.ts'
 import { NO_RULES } from '../../introspection/authorization.ts'
 import type { ConsumerMapping } from '../../introspection/consumer-mapping.ts'
 import { Denials } from '../../introspection/decision.ts'
 import { type ClaimHeader, encodePlain, HeaderProjection } from '../../introspection/header-projection.ts'
-import { fingerprintOf, type IntrospectionCall, type Lifetimes, type Profile } from '../../introspection/profile.ts'
+import { fingerprintOf, type IntrospectionCall, type Lifetimes, type Profile, serverOf } from '../../introspection/profile.ts'
 import type { IntrospectedRequest } from '../../introspection/request.ts'
 import type { ExtractionPlan } from '../../introspection/token-extraction.ts'
 import { bearerChallenge } from '../../oauth/challenge.ts'
-import { toHttpRequest, withHeaders } from '../../oauth/form.ts'
+import { FRAMING_HEADERS, toHttpRequest, withHeaders } from '../../oauth/form.ts'
 import { interpretIntrospection, introspectionRequest } from '../../oauth/introspection.ts'
 import type { JsonObject } from '../../oauth/json.ts'
 import type { PluginKit } from '../../plugin/kit.ts'
@@ -23,8 +24,6 @@ const NEGATIVE_TTL_S = 5
 const MAX_SEARCHED_BODY = 1_048_576
 /** Bytes of the longest value of an X-Credential-* header. */
 const MAX_HEADER_VALUE = 8192
-/** Headers that follow from message and connection: a configured one is not sent. */
-const FRAMING = new Set(['content-type', 'content-length', 'transfer-encoding', 'connection'])
 
 /** Header and place in the order of Authorization header, query, body (RFC 6750 section 2; `token` as in Kong's oauth2 plugin). */
 const EXTRACTION: ExtractionPlan = {
@@ -93,7 +92,7 @@ export function createProfile(config: Config, { pluginId, settings }: Pick<Plugi
 
 /** Names of the configured headers that are never sent. */
 export function ignoredHeaders(config: Config): readonly string[] {
-  return Object.keys(config.custom_introspection_headers).filter((name) => FRAMING.has(name.toLowerCase()))
+  return Object.keys(config.custom_introspection_headers).filter((name) => FRAMING_HEADERS.has(name.toLowerCase()))
 }
 
 /** Every X-Credential-* header that a configuration writes. */
@@ -107,9 +106,8 @@ function sentHeaders(config: Config): readonly (readonly [string, string])[] {
 
 function createCall(config: Config, headers: readonly (readonly [string, string])[]): IntrospectionCall {
   const { introspection_url: endpoint, token_type_hint, introspect_request } = config
-  const url = new URL(endpoint)
   return {
-    server: `${url.origin}${url.pathname}`,
+    server: serverOf(endpoint),
     timeoutMs: config.timeout ?? 10_000,
     keepaliveMs: config.keepalive ?? 60_000,
     verifyTls: true,
@@ -162,7 +160,7 @@ function claimHeaders(config: Config): readonly ClaimHeader[] {
 
 /** What a server may take for the same name. */
 function spelling(name: string): string {
-  return name.toLowerCase().replaceAll('_', '-')
+  return dashedName(name.toLowerCase())
 }
 
 /** The virtual credential: its id tells tokens apart without being one. */

@@ -1,3 +1,4 @@
+import { consistsOf, TOKEN } from '../../http/octets.ts'
 import { pluginSchema } from '../../plugin/define.ts'
 import type { Infer, Violations } from '../../schema/field.ts'
 import { field } from '../../schema/field.ts'
@@ -103,7 +104,7 @@ function negativeViolation(value: number): string | undefined {
 
 /** RFC 9110 section 5.1: a field name is a token. */
 function fieldNameViolation(name: string): string | undefined {
-  return /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name) ? undefined : `invalid header name: ${JSON.stringify(name)}`
+  return name !== '' && consistsOf(TOKEN, name) ? undefined : `invalid header name: ${JSON.stringify(name)}`
 }
 
 /** RFC 9110 section 5.5: no CR, LF or NUL. The value may be a secret, so it is not repeated. */

@@ -1,9 +1,10 @@
 /** Admin API of the plugin: what is known of providers, and the keys that the gateway makes for itself (Kong's paths). */
+import { withoutSlash } from '../../oauth/claims.ts'
 import { isJsonObject, type JsonObject, type JsonValue, parseJsonObject } from '../../oauth/json.ts'
 import { generateSigningJwks, publicJwk, publicJwks } from '../../oauth/jwks.ts'
 import type { AdminAnswer, AdminRoute, KeptObject, PluginAdmin, PluginAdminKit } from '../../plugin/admin-route.ts'
 import { ISSUERS } from './issuers.ts'
-import { CURRENT, JWKS, PREVIOUS } from './own-keys.ts'
+import { CURRENT, JWKS, keysOf, PREVIOUS } from './own-keys.ts'
 
 const NOT_FOUND: AdminAnswer = { status: 404, body: { message: 'Not found' } }
 const NO_CONTENT: AdminAnswer = { status: 204 }
@@ -60,10 +61,6 @@ async function findIssuers(kit: PluginAdminKit, idOrIssuer: string): Promise<rea
   return byId.length > 0 ? byId : all.filter(({ value }) => value['issuer'] === idOrIssuer || value['issuer'] === withoutSlash(idOrIssuer))
 }
 
-function withoutSlash(issuer: string): string {
-  return issuer.endsWith('/') ? issuer.slice(0, -1) : issuer
-}
-
 /** Member by member, so that nothing else can come out. An issuer that has never answered has an empty configuration. */
 function shownIssuer({ id, created_at, value }: KeptObject) {
   const { issuer, configuration, key_sets } = parseJsonObject(JSON.stringify(value)) ?? {}
@@ -105,6 +102,5 @@ function keyRoutes(kit: PluginAdminKit): readonly AdminRoute[] {
 /** Private JWKs of a set: {@link publicJwks} stands between them and every answer. */
 async function ownKeys(kit: PluginAdminKit, key: string): Promise<readonly JsonObject[]> {
   const kept = await kit.get(JWKS, key)
-  const keys = kept === null ? undefined : parseJsonObject(JSON.stringify(kept.value))?.['keys']
-  return Array.isArray(keys) ? keys.filter(isJsonObject) : []
+  return kept === null ? [] : keysOf(kept.value)
 }

@@ -1,5 +1,5 @@
 /** How a request that does not go on is answered: status, body, challenges or redirect (Kong; RFC 6750 section 3). */
-import { isGrpc } from '../../introspection/request.ts'
+import { grpcOutcome, isGrpc } from '../../introspection/grpc.ts'
 import { basicChallenge, bearerChallenge } from '../../oauth/challenge.ts'
 import type { RequestContext } from '../../plugin/context.ts'
 import { ofClient } from './clients.ts'
@@ -15,8 +15,6 @@ export type Refusal =
 
 type Headers = readonly (readonly [string, string])[]
 
-/** gRPC status codes (https://grpc.io/docs/guides/status-codes/). */
-const GRPC_STATUS: Readonly<Record<number, number>> = { 401: 16, 403: 7, 500: 13, 503: 14 }
 const UNEXPECTED_MESSAGES = { 500: 'An unexpected error occurred', 503: 'Service unavailable' } as const
 const ERRORS = { nothing: undefined, credential: 'invalid_token', several: 'invalid_request' } as const
 
@@ -84,12 +82,7 @@ export class Answers {
 
 const NO_STORE = ['Cache-Control', 'no-store'] as const
 
-/** A gRPC answer that is trailers only: status 200, the outcome in `grpc-status`. */
+/** Answers a gRPC call. @param status that any other request would get */
 export function exitGrpc(context: RequestContext, status: number, message: string, headers: Headers = []): void {
-  context.exit(200, null, [
-    ...headers,
-    ['Content-Type', 'application/grpc'],
-    ['grpc-status', String(GRPC_STATUS[status] ?? 2)],
-    ['grpc-message', encodeURIComponent(message).replaceAll('%20', ' ')],
-  ])
+  context.exit(200, null, [...headers, ...grpcOutcome(status, message)])
 }

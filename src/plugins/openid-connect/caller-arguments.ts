@@ -1,7 +1,9 @@
 /** Arguments of the caller's request by name: what chooses a client, and what is copied into requests to the provider. */
+import { dashedName } from '../../http/field-marks.ts'
 import type { HeaderList } from '../../http/headers.ts'
 import { parseQuery } from '../../http/query.ts'
-import { type IntrospectedRequest, isGrpc } from '../../introspection/request.ts'
+import { isGrpc } from '../../introspection/grpc.ts'
+import type { IntrospectedRequest } from '../../introspection/request.ts'
 import { type BodyLocation, searchableFormat } from '../../introspection/token-extraction.ts'
 import type { Pairs } from '../../oauth/form.ts'
 import { parseJsonObject } from '../../oauth/json.ts'
@@ -16,6 +18,9 @@ const BODY: Omit<BodyLocation, 'name'> = {
   limitBytes: 1_048_576,
 }
 
+/** Where a caller may put an argument. */
+export type ArgumentPlace = 'query' | 'body' | 'header'
+
 /** Where a body argument of this name is looked for. */
 export function bodyLocation(name: string): BodyLocation {
   return { ...BODY, name }
@@ -24,16 +29,16 @@ export function bodyLocation(name: string): BodyLocation {
 /** Values of a query argument, in order; an argument without `=` has none. */
 export function queryValues(request: IntrospectedRequest, name: string): readonly string[] {
   if (request.query.length <= 1 || isGrpc(request)) return NONE
-  return parseQuery(request.query).flatMap((argument) => (argument.name === name && argument.value !== null ? [argument.value] : []))
+  return valuesOf(request.query, name)
 }
 
 /** Values of a body argument: all of a form, the text of a JSON member. Rejects when the client leaves. */
-export function bodyValues(request: IntrospectedRequest, name: string): Soon<readonly string[]> {
+function bodyValues(request: IntrospectedRequest, name: string): Soon<readonly string[]> {
   const format = searchableFormat(request, bodyLocation(name))
   if (format === null) return NONE
   return request.readBody(BODY.limitBytes).then((bytes) => {
     if (bytes === null) return NONE
-    if (format === 'form') return queryPairs(bytes.toString('latin1'), name)
+    if (format === 'form') return valuesOf(bytes.toString('latin1'), name)
     const value = parseJsonObject(bytes)?.[name]
     return typeof value === 'string' ? [value] : NONE
   })
@@ -41,7 +46,7 @@ export function bodyValues(request: IntrospectedRequest, name: string): Soon<rea
 
 /** Values of a header as text; `_` in the name stands for `-`. */
 export function headerValues(headers: HeaderList, name: string): readonly string[] {
-  return headers.all(name.toLowerCase().replaceAll('_', '-')).map(fromByteString)
+  return headers.all(dashedName(name.toLowerCase())).map(fromByteString)
 }
 
 /**
@@ -49,11 +54,7 @@ export function headerValues(headers: HeaderList, name: string): readonly string
  *
  * @param places where to look, in this order
  */
-export function copiedParameters(
-  request: IntrospectedRequest,
-  names: readonly string[],
-  places: readonly ('query' | 'body' | 'header')[],
-): Soon<Pairs> {
+export function copiedParameters(request: IntrospectedRequest, names: readonly string[], places: readonly ArgumentPlace[]): Soon<Pairs> {
   let pairs: Soon<Pairs> = []
   for (const name of names) {
     pairs = andThen(pairs, (before) =>
@@ -75,11 +76,7 @@ export function copiedHeaders(headers: HeaderList, names: readonly string[]): Pa
 }
 
 /** The values of the first place that has any. */
-export function firstValues(
-  request: IntrospectedRequest,
-  name: string,
-  places: readonly ('query' | 'body' | 'header')[],
-): Soon<readonly string[]> {
+export function firstValues(request: IntrospectedRequest, name: string, places: readonly ArgumentPlace[]): Soon<readonly string[]> {
   let values: Soon<readonly string[]> = NONE
   for (const place of places) {
     values = andThen(values, (found) => (found.length > 0 ? found : valuesIn(request, name, place)))
@@ -87,12 +84,12 @@ export function firstValues(
   return values
 }
 
-function valuesIn(request: IntrospectedRequest, name: string, place: 'query' | 'body' | 'header'): Soon<readonly string[]> {
+function valuesIn(request: IntrospectedRequest, name: string, place: ArgumentPlace): Soon<readonly string[]> {
   if (place === 'query') return queryValues(request, name)
   return place === 'body' ? bodyValues(request, name) : headerValues(request.headers, name)
 }
 
-function queryPairs(text: string, name: string): readonly string[] {
+function valuesOf(text: string, name: string): readonly string[] {
   return parseQuery(text).flatMap((argument) => (argument.name === name && argument.value !== null ? [argument.value] : []))
 }
 

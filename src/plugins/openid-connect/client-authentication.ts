@@ -9,14 +9,17 @@ import {
   publicClient,
 } from '../../oauth/client-auth.ts'
 import { ClientAuthenticationError } from '../../oauth/errors.ts'
-import { isJsonObject, parseJsonObject } from '../../oauth/json.ts'
+import { type FormRequest, toHttpRequest, withHeaders } from '../../oauth/form.ts'
+import type { HttpRequest } from '../../oauth/http.ts'
 import { importSigningKey, type SigningKey } from '../../oauth/jwks.ts'
 import { authMethodsOf, type ServerMetadata } from '../../oauth/metadata.ts'
 import type { PluginObjects } from '../../plugin/kit.ts'
 import type { JsonObject } from '../../schema/validate.ts'
 import type { Client } from './clients.ts'
-import { CURRENT, JWKS } from './own-keys.ts'
+import { CURRENT, JWKS, keysOf } from './own-keys.ts'
+import { pairwise } from './provider-calls.ts'
 import type { Config } from './schema.ts'
+import { andThen, type Soon } from './soon.ts'
 
 /** Endpoints at which the gateway authenticates. */
 export type AuthenticatedEndpoint = 'token' | 'introspection'
@@ -38,6 +41,16 @@ export class ClientAuthenticator {
     this.#config = config
     this.#objects = objects
     this.#nowS = () => now() / 1000
+  }
+
+  /** Closes a request of this client: authentication, then the operator's own headers, which have the last word. */
+  complete(form: FormRequest, client: Client, endpoint: AuthenticatedEndpoint, metadata: ServerMetadata | null): Soon<HttpRequest> {
+    const config = this.#config
+    const added = pairwise(config[`${endpoint}_headers_names`], config[`${endpoint}_headers_values`])
+    // Some providers want a bearer token or a key of theirs in Authorization.
+    return andThen(this.for(client, endpoint, metadata)(form), (request) =>
+      toHttpRequest({ ...request, headers: withHeaders(request.headers, added) }),
+    )
   }
 
   /**
@@ -99,10 +112,9 @@ export class ClientAuthenticator {
 function signingKey({ jwk, alg }: Client, generated: JsonObject | undefined): SigningKey {
   const asymmetric = alg?.startsWith('HS') === true ? null : alg
   if (jwk !== null && jwk['d'] !== undefined) return importSigningKey(jwk, asymmetric ?? undefined)
-  const keys = parseJsonObject(JSON.stringify(generated ?? {}))?.['keys']
   const wanted = asymmetric ?? DEFAULT_ALGORITHM
-  const found = Array.isArray(keys) ? keys.find((key) => isJsonObject(key) && key['alg'] === wanted) : undefined
-  if (!isJsonObject(found)) throw new ClientAuthenticationError(`there is no generated key for ${wanted}`)
+  const found = keysOf(generated ?? {}).find((key) => key['alg'] === wanted)
+  if (found === undefined) throw new ClientAuthenticationError(`there is no generated key for ${wanted}`)
   return importSigningKey(found, wanted)
 }
 

@@ -1,8 +1,8 @@
 /** What a caller presents, where, and how it is kept from the upstream. */
 import { parseQuery, removeArguments } from '../../http/query.ts'
 import { findInBody, removeFromBody } from '../../introspection/body-credentials.ts'
-import { type IntrospectedRequest, isGrpc } from '../../introspection/request.ts'
-import { type ExtractionPlan, type HeadLocation, searchableFormat } from '../../introspection/token-extraction.ts'
+import type { IntrospectedRequest } from '../../introspection/request.ts'
+import { cookieValues, type ExtractionPlan, type HeadLocation, searchableFormat } from '../../introspection/token-extraction.ts'
 import { bodyLocation, queryValues } from './caller-arguments.ts'
 import type { Config } from './schema.ts'
 import type { Soon } from './soon.ts'
@@ -77,7 +77,7 @@ function pairInQuery(request: IntrospectedRequest): FoundPair | null {
 
 function pairInBody(request: IntrospectedRequest): Soon<FoundPair | null> {
   const location = bodyLocation('username')
-  const format = isGrpc(request) ? null : searchableFormat(request, location)
+  const format = searchableFormat(request, location)
   if (format === null) return null
   return request.readBody(location.limitBytes).then((bytes) => {
     if (bytes === null) return null
@@ -111,11 +111,7 @@ async function hideInBody(request: IntrospectedRequest, username: string, passwo
 }
 
 /** The value of a cookie; undefined where there is none, or several of this name. */
-export function cookieOf({ headers }: IntrospectedRequest, name: string): string | undefined {
-  const values = headers
-    .all('cookie')
-    .flatMap((line) => line.split(';'))
-    .filter((pair) => pair.slice(0, Math.max(0, pair.indexOf('='))).trim() === name)
-    .map((pair) => pair.slice(pair.indexOf('=') + 1).trim())
+export function cookieOf(request: IntrospectedRequest, name: string): string | undefined {
+  const values = cookieValues(request, name)
   return values.length === 1 ? values[0] : undefined
 }

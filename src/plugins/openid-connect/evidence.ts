@@ -69,7 +69,7 @@ export function tokenHeader(setting: string | null): TokenHeader | null {
 type Direction = 'upstream' | 'downstream'
 
 /** Every header name that a configuration writes upstream, as configured, without a scheme. */
-export function upstreamHeaderNames(config: Config): readonly string[] {
+function upstreamHeaderNames(config: Config): readonly string[] {
   const tokens = [config.upstream_access_token_header, config.upstream_id_token_header, config.upstream_refresh_token_header]
   const values = [
     config.upstream_access_token_jwk_header,
@@ -152,7 +152,7 @@ export class EvidenceMaker {
     addToken(config[`${direction}_refresh_token_header`], facts.obtainedRefreshToken)
     add(config[`${direction}_access_token_jwk_header`], jwkText(facts.accessTokenJwk))
     add(config[`${direction}_id_token_jwk_header`], jwkText(facts.idTokenJwk))
-    add(config[`${direction}_introspection_header`], facts.introspection == null ? null : base64Json(facts.introspection))
+    add(config[`${direction}_introspection_header`], encodeBase64Json(facts.introspection ?? null))
     add(config[`${direction}_introspection_jwt_header`], facts.introspectionJwt)
     return lastOfEach([...lines, ...projection.prepare(sources, (name) => this.#warn(name))])
   }
@@ -173,11 +173,7 @@ function credentialOf(claim: JsonValue | undefined): { readonly id: string } | n
 
 function jwkText(jwk: PublicJwk | null | undefined): string | null {
   const published = jwk == null ? null : publicJwk(jwk)
-  return published === null ? null : base64Json(published)
-}
-
-function base64Json(value: JsonObject): string {
-  return Buffer.from(JSON.stringify(value), 'utf8').toString('base64')
+  return encodeBase64Json(published)
 }
 
 /** Of lines with the same name only the last, in place of the first. */

@@ -1,10 +1,10 @@
 import type { Consumer } from '../../entities/consumer-directory.ts'
 import { findAnonymous } from '../../entities/consumer-directory.ts'
-import { type AuthorizationRules, refuseByRules } from '../../introspection/authorization.ts'
-import { type ConsumerMapping, mapConsumer } from '../../introspection/consumer-mapping.ts'
+import { AUTHORIZATION_TEXTS, type AuthorizationRules, refuseByRules } from '../../introspection/authorization.ts'
+import { type ConsumerMapping, mapConsumer, NO_CONSUMER } from '../../introspection/consumer-mapping.ts'
 import { hideToken } from '../../introspection/credential-hiding.ts'
+import { isGrpc } from '../../introspection/grpc.ts'
 import { fingerprintOf } from '../../introspection/profile.ts'
-import { isGrpc } from '../../introspection/request.ts'
 import { type ExtractionPlan, extractToken, type FoundToken } from '../../introspection/token-extraction.ts'
 import type { RequestContext } from '../../plugin/context.ts'
 import { definePlugin } from '../../plugin/define.ts'
@@ -15,7 +15,7 @@ import { type Client, createClients, selectClient } from './clients.ts'
 import { type FoundPair, findPair, hidePair, tokenPlan } from './credentials.ts'
 import { EvidenceMaker, identityHeaderNames, type TokenHeader, tokenHeader } from './evidence.ts'
 import { BearerFlow } from './flows/bearer.ts'
-import { IntrospectionFlow, KEEPALIVE_MS, pairwise } from './flows/introspection.ts'
+import { IntrospectionFlow } from './flows/introspection.ts'
 import type {
   Attempt,
   Authenticated,
@@ -30,6 +30,7 @@ import type {
 import { PasswordFlow } from './flows/password.ts'
 import { type Issuer, type IssuerPolicy, Issuers } from './issuers.ts'
 import { authorizationRules, consumerMapping } from './policy.ts'
+import { connectionOf, pairwise } from './provider-calls.ts'
 import { type Config, schema } from './schema.ts'
 import { AUTH_METHODS, BUILT_AUTH_METHODS } from './schema-terms.ts'
 import { andThen, type Soon } from './soon.ts'
@@ -104,11 +105,11 @@ class OpenIdConnect {
     const parts = this.#partsOf(config, kit)
     const introspection = new IntrospectionFlow(parts)
     const bearer = new BearerFlow(parts, introspection)
-    const password = new PasswordFlow(parts)
-    this.#closers = [bearer, introspection, password]
+    const pair = methods.includes('password') ? [new PasswordFlow(parts)] : []
+    this.#closers = [bearer, introspection, ...pair]
     this.#flows = {
       token: [...(methods.includes('bearer') ? [bearer] : []), ...(methods.includes('introspection') ? [introspection] : [])],
-      pair: methods.includes('password') ? [password] : [],
+      pair,
     }
     this.#plan = tokenPlan(config)
     this.#pairPlaces = config.password_param_type ?? []
@@ -123,11 +124,8 @@ class OpenIdConnect {
   }
 
   #partsOf(config: Config, kit: PluginKit): FlowParts {
-    const verifyTls = config.ssl_verify !== false
-    const timeoutMs = config.timeout ?? DEFAULT_TIMEOUT_MS
-    const keepaliveMs = config.keepalive === false ? 0 : KEEPALIVE_MS
     const issuerPolicy: IssuerPolicy = {
-      http: kit.httpClient({ timeoutMs, keepaliveMs, verifyTls, maxResponseBytes: MAX_DISCOVERY_BYTES }),
+      http: kit.httpClient({ ...connectionOf(config), maxResponseBytes: MAX_DISCOVERY_BYTES }),
       rediscoveryS: config.rediscovery_lifetime ?? 30,
       lifetimeS: config.cache_ttl ?? 3600,
     }
@@ -200,7 +198,7 @@ class OpenIdConnect {
     if (outcome.stale !== null) reportStale(context, outcome)
 
     const unsatisfied = refuseByRules(evidence.ruleSources, this.#rules)
-    if (unsatisfied !== null) return this.#forbid(context, FORBIDDEN_REASONS[unsatisfied], client.index)
+    if (unsatisfied !== null) return this.#forbid(context, AUTHORIZATION_TEXTS[unsatisfied], client.index)
 
     const consumer = mapConsumer(evidence.sources, this.#mapping, context.consumers)
     if (consumer === null && !this.#mapping.optional) return this.#withoutConsumer(context, presented, client.index)
@@ -283,23 +281,13 @@ class OpenIdConnect {
   }
 }
 
-const DEFAULT_TIMEOUT_MS = 10_000
 /** Largest discovery document or key set. */
 const MAX_DISCOVERY_BYTES = 4_194_304
 const NO_TOKEN = { kind: 'missing' } as const
-const NO_CONSUMER = 'no consumer was found for the token'
 const MALFORMED: Unauthorized = { kind: 'unauthorized', reason: 'the token is malformed' }
 const UNAUTHENTICATED = {
   nothing: { kind: 'unauthorized', reason: 'the request has no credential' },
   several: { kind: 'unauthorized', reason: 'the request has several tokens' },
-} as const
-
-const FORBIDDEN_REASONS = {
-  scope: 'the token lacks a required scope',
-  audience: 'the token is for another audience',
-  groups: 'the token lacks a required group',
-  roles: 'the token lacks a required role',
-  forbidden_claim: 'the token has a forbidden claim',
 } as const
 
 /**

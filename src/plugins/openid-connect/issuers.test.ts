@@ -12,14 +12,12 @@ import {
   JWKS_URI,
   OTHER_RSA,
   RSA,
-  type SetUpOptions,
-  setUp as setUpPlugin,
+  setUpFor,
   signed,
   statusOf,
 } from './provider.fixture.ts'
 
-const setUp = (config: Record<string, unknown> = {}, options: SetUpOptions = {}) =>
-  setUpPlugin({ auth_methods: ['bearer'], ...config }, options)
+const setUp = setUpFor('bearer')
 const KEY = `issuers\n${ISSUER}`
 let tokens = 0
 /** A token that no one has seen yet. */

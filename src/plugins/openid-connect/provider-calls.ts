@@ -1,14 +1,35 @@
-/** Calls to the token endpoint within the bounds that introspection calls have too: a time limit, so many at once, none for a moment after failures. */
+/** How the provider is called: what the configuration says of every call, and calls to the token endpoint. */
 import { type FailedAnswer, failed } from '../../introspection/answer.ts'
 import type { CallGuard } from '../../introspection/call-guard.ts'
-import { codeOf, isTimeout, pauseOf, within } from '../../introspection/server-failure.ts'
+import { guarded } from '../../introspection/guarded-call.ts'
+import { pauseOf } from '../../introspection/server-failure.ts'
+import type { Pairs } from '../../oauth/form.ts'
 import type { HttpClient, HttpRequest, HttpResponse } from '../../oauth/http.ts'
+import type { HttpClientOptions } from '../../plugin/kit.ts'
+import { errorText } from '../../util/errors.ts'
+import type { Config } from './schema.ts'
+import type { Soon } from './soon.ts'
+
+const DEFAULT_TIMEOUT_MS = 10_000
+/** Milliseconds that an idle connection to the provider is kept. */
+const KEEPALIVE_MS = 60_000
+
+/** Time limits and TLS of connections to the provider. */
+export function connectionOf(config: Config): HttpClientOptions {
+  return {
+    timeoutMs: config.timeout ?? DEFAULT_TIMEOUT_MS,
+    keepaliveMs: config.keepalive === false ? 0 : KEEPALIVE_MS,
+    verifyTls: config.ssl_verify !== false,
+  }
+}
+
+/** Names and values of two lists by index. */
+export function pairwise(names: readonly string[] | null, values: readonly string[] | null): Pairs {
+  return (names ?? []).map((name, index): [string, string] => [name, values?.[index] ?? ''])
+}
 
 /** Statuses with which a server says that it as a whole is not able to answer. */
 const UNABLE = new Set([408, 429, 502, 503, 504])
-
-/** The whole call against the time of one step. */
-const DEADLINE_STEPS = 3
 
 /** What a call is made with. */
 export interface GuardedCall {
@@ -21,36 +42,28 @@ export interface GuardedCall {
 }
 
 /**
- * Sends one request and gives its answer, whatever its status as long as the server is able to answer. Never rejects for what the server or the network does.
+ * Sends one request within the bounds that introspection calls have too, and gives its answer, whatever its status as long as the server is able to answer.
+ * Never rejects.
  *
- * @throws (rejects) what `request` throws: our own configuration's fault
+ * @param request what it throws is our own configuration's fault
  */
-export async function callProvider(
-  request: () => HttpRequest | Promise<HttpRequest>,
-  call: GuardedCall,
-): Promise<HttpResponse | FailedAnswer> {
+export function callProvider(request: () => Soon<HttpRequest>, call: GuardedCall): Promise<HttpResponse | FailedAnswer> {
   const { guard, http, timeoutMs, now } = call
-  const entered = guard.enter(timeoutMs)
-  const admission = typeof entered === 'string' ? entered : await entered
-  if (admission !== 'go') return failed(admission, 'not asked', { retryAfterS: guard.retryAfterS })
-  try {
-    const sent = await request()
-    let response: HttpResponse
+  return guarded(guard, timeoutMs, async () => {
+    let sent: HttpRequest
     try {
-      response = await within(timeoutMs * DEADLINE_STEPS, http(sent))
+      sent = await request()
     } catch (error) {
-      guard.failed()
-      return failed(isTimeout(error) ? 'timeout' : 'transport', codeOf(error))
+      return failed('configuration', errorText(error))
     }
+    const response = await http(sent)
     if (!UNABLE.has(response.status)) {
       guard.succeeded()
       return response
     }
     guard.failed(pauseOf(response, now()))
     return failed('status', 'the server is not able to answer', { endpointStatus: response.status, retryAfterS: guard.retryAfterS })
-  } finally {
-    guard.leave()
-  }
+  })
 }
 
 /** True for "no answer". */

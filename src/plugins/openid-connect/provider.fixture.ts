@@ -164,6 +164,12 @@ export function setUp(change: JsonObject = {}, { pluginId = 'p1', world = create
   }
 }
 
+/** A maker of plugins that have one method, unless the test says otherwise. */
+export const setUpFor =
+  (method: string) =>
+  (change: JsonObject = {}, options: SetUpOptions = {}) =>
+    setUp({ auth_methods: [method], ...change }, options)
+
 /** A request with a bearer token. */
 export const bearer = (token = 'T', more: FakeRequest = {}): FakeRequest => ({
   ...more,

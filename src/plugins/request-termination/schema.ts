@@ -1,3 +1,4 @@
+import { headerName } from '../../entities/validators.ts'
 import { pluginSchema } from '../../plugin/define.ts'
 import type { Infer, Violations } from '../../schema/field.ts'
 import { field } from '../../schema/field.ts'
@@ -21,7 +22,7 @@ export const schema = pluginSchema({
       description: 'Answers with what the gateway received: the request, the matched Route and Service. Credentials are left out.',
     }),
     trigger: field.string({
-      validator: headerNameViolation,
+      validator: headerName,
       description: 'Name of a header or query argument: only requests that carry it are answered. Absent: all.',
     }),
   },
@@ -45,9 +46,4 @@ function refuse(text: string): Violations {
 
 function isPresent(value: unknown): boolean {
   return typeof value === 'string' && value !== ''
-}
-
-/** Kong's rule and text for header names in configurations: narrower than RFC 9110 section 5.6.2. */
-function headerNameViolation(name: string): string | undefined {
-  return /^[A-Za-z0-9_-]+$/.test(name) ? undefined : `bad header name '${name}', allowed characters are A-Z, a-z, 0-9, '_', and '-'`
 }

@@ -3,6 +3,7 @@ import type { EntitySchema } from '../../../schema/schema.ts'
 import type { JsonObject } from '../../../schema/validate.ts'
 import { isObject } from '../../../schema/validate.ts'
 import { GatewayError } from '../../../util/errors.ts'
+import { parseJson } from '../../../util/json.ts'
 import type { Entity, StoredObject } from '../../database.ts'
 import { readFileIfPresent, replaceFile } from '../../durable-file.ts'
 import type { KeyCheck, Keyring } from '../../keyring.ts'
@@ -87,12 +88,7 @@ export class ConfigurationFile {
 }
 
 function parse(file: string, text: string): JsonObject {
-  let content: unknown
-  try {
-    content = JSON.parse(text)
-  } catch {
-    // The parser's own message would show what it read.
-  }
+  const content = parseJson(text)
   const advice = 'move it away and load the configuration again'
   if (!isObject(content)) throw new PersistedConfigurationError(`the last configuration in ${file} is damaged: ${advice}`)
   if (content['format'] !== FORMAT)

@@ -6,6 +6,7 @@ import type { EntitySchema } from '../../../schema/schema.ts'
 import type { JsonObject } from '../../../schema/validate.ts'
 import { isObject } from '../../../schema/validate.ts'
 import type { Entity, EntityTree, StoredObject } from '../../database.ts'
+import { EMPTY_HASH } from '../../database.ts'
 import { DaoError } from '../../errors.ts'
 import { Mutex } from '../../mutex.ts'
 import type { EntityReader, EntityWriter, ObjectFilter, ObjectTable, PageQuery, Strategy, WriteOperation } from '../../strategy.ts'
@@ -22,9 +23,6 @@ export interface OffOptions {
   /** Epoch seconds. */
   readonly nowS: () => number
 }
-
-/** Kong's hash of an empty configuration. */
-const EMPTY_HASH = '0'.repeat(32)
 
 /**
  * Begins with the last configuration where one was kept.

@@ -18,12 +18,12 @@ export function foreignColumn(field: string): string {
   return `${field}_id`
 }
 
-/** Columns and values of a row. `entity` decides the columns, `sealed` is what lies in JSON. References to entities that do not exist yet have no column. */
+/** Columns and values of a row. `entity` decides the columns, `sealed` is what lies in JSON. References to entities without a schema yet have no column. */
 export function rowOf(
   schema: EntitySchema,
   entity: Entity,
   sealed: JsonObject,
-  tables: ReadonlySet<string>,
+  schemas: ReadonlyMap<string, EntitySchema>,
 ): Readonly<Record<string, string | null>> {
   const row: Record<string, string | null> = {
     id: entity.id,
@@ -31,7 +31,7 @@ export function rowOf(
     entity: JSON.stringify(sealed),
   }
   for (const name of uniqueFields(schema)) row[name] = typeof entity[name] === 'string' ? entity[name] : null
-  for (const { name, reference } of foreignFields(schema)) if (tables.has(reference)) row[foreignColumn(name)] = parentId(entity, name)
+  for (const { name, reference } of foreignFields(schema)) if (schemas.has(reference)) row[foreignColumn(name)] = parentId(entity, name)
   const cacheKey = cacheKeyOf(schema, entity)
   if (cacheKey !== null) row['cache_key'] = cacheKey
   return row

@@ -4,7 +4,9 @@ import type { Transaction } from 'kysely'
 import { Kysely, sql } from 'kysely'
 import type { EntitySchema } from '../../../schema/schema.ts'
 import type { JsonObject } from '../../../schema/validate.ts'
+import { errorCode, errorText } from '../../../util/errors.ts'
 import type { Entity, StoredObject } from '../../database.ts'
+import { EMPTY_HASH } from '../../database.ts'
 import { prepareFile } from '../../durable-file.ts'
 import { DaoError } from '../../errors.ts'
 import type { KeyCheck, Keyring } from '../../keyring.ts'
@@ -54,14 +56,14 @@ async function openKeyring(db: Kysely<unknown>, file: string): Promise<Keyring> 
 
 class SqliteStrategy implements Strategy {
   readonly kind = 'sqlite'
-  readonly configurationHash = '0'.repeat(32)
+  readonly configurationHash = EMPTY_HASH
   readonly objects: ObjectTable
   readonly #db: Kysely<unknown>
   readonly #codec: Codec
 
   constructor(db: Kysely<unknown>, keyring: Keyring, options: SqliteOptions) {
     this.#db = db
-    this.#codec = { schemas: options.schemas, tables: new Set(options.schemas.keys()), keyring }
+    this.#codec = { schemas: options.schemas, keyring }
     this.objects = new SqliteObjects(db, keyring, options.nowS)
   }
 
@@ -98,7 +100,6 @@ class SqliteStrategy implements Strategy {
 
 interface Codec {
   readonly schemas: ReadonlyMap<string, EntitySchema>
-  readonly tables: ReadonlySet<string>
   readonly keyring: Keyring
 }
 
@@ -154,7 +155,7 @@ class TransactionAccess implements EntityWriter {
 
   #row(table: string, entity: Entity): Readonly<Record<string, string | null>> {
     const schema = this.#schema(table)
-    return rowOf(schema, entity, sealEntity(schema, entity, this.#codec.keyring), this.#codec.tables)
+    return rowOf(schema, entity, sealEntity(schema, entity, this.#codec.keyring), this.#codec.schemas)
   }
 
   #schema(table: string): EntitySchema {
@@ -215,8 +216,7 @@ async function guarded<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ERR_SQLITE_ERROR')
-      throw new DaoError(8, error.message, { cause: error })
+    if (errorCode(error) === 'ERR_SQLITE_ERROR') throw new DaoError(8, errorText(error), { cause: error })
     throw error
   }
 }

@@ -13,14 +13,12 @@ import {
   JWKS_URI,
   OTHER_RSA,
   RSA,
-  type SetUpOptions,
-  setUp as setUpPlugin,
+  setUpFor,
   signed,
   statusOf,
 } from '../provider.fixture.ts'
 
-const setUp = (config: Record<string, unknown> = {}, options: SetUpOptions = {}) =>
-  setUpPlugin({ auth_methods: ['bearer'], ...config }, options)
+const setUp = setUpFor('bearer')
 
 /** Status of a request with a JWT of these claims. */
 async function statusFor(

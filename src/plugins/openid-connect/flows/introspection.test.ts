@@ -17,14 +17,12 @@ import {
   OTHER_RSA,
   post,
   RSA,
-  type SetUpOptions,
-  setUp as setUpPlugin,
+  setUpFor,
   signed,
   statusOf,
 } from '../provider.fixture.ts'
 
-const setUp = (config: Record<string, unknown> = {}, options: SetUpOptions = {}) =>
-  setUpPlugin({ auth_methods: ['introspection'], ...config }, options)
+const setUp = setUpFor('introspection')
 
 // ------------------------------------------------------------------------------------------------------------------------------- the request
 

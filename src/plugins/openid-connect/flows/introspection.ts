@@ -1,15 +1,14 @@
 /** The bearer token, whatever it is made of, is shown to the provider, which says whether it is active and what it stands for (RFC 7662, RFC 9701). */
 import { HeaderList } from '../../../http/headers.ts'
-import { formEncode, parseQuery } from '../../../http/query.ts'
+import { parseQuery } from '../../../http/query.ts'
 import type { ActiveAnswer, Answer, StaleAnswer } from '../../../introspection/answer.ts'
-import { NO_RULES } from '../../../introspection/authorization.ts'
-import { Denials, unavailable } from '../../../introspection/decision.ts'
-import { createEngine, type Engine } from '../../../introspection/engine.ts'
-import { fingerprintOf, type Lifetimes, type Profile } from '../../../introspection/profile.ts'
-import type { IntrospectedRequest } from '../../../introspection/request.ts'
-import { INACTIVE_TEXTS, refuseByClock } from '../../../introspection/verification.ts'
+import { unavailable } from '../../../introspection/decision.ts'
+import { Introspector } from '../../../introspection/introspector.ts'
+import { fingerprintOf, type InquiryProfile, type Lifetimes, serverOf } from '../../../introspection/profile.ts'
+import { bodiless, type IntrospectedRequest } from '../../../introspection/request.ts'
+import { INACTIVE_TEXTS, refuseByClock, type VerificationRules } from '../../../introspection/verification.ts'
 import { audiencesOf } from '../../../oauth/claims.ts'
-import { type FormRequest, type Pairs, toHttpRequest, withHeaders } from '../../../oauth/form.ts'
+import { encodeForm, type Pairs } from '../../../oauth/form.ts'
 import type { HttpRequest, HttpResponse } from '../../../oauth/http.ts'
 import {
   type IntrospectionOutcome,
@@ -21,25 +20,24 @@ import { textOf } from '../../../oauth/json.ts'
 import { decryptNestedJwt } from '../../../oauth/jwe.ts'
 import { importPrivateJwk } from '../../../oauth/jwks.ts'
 import { decodeJwt, isCompactJws } from '../../../oauth/jwt.ts'
-import { endpointOf, type ServerMetadata } from '../../../oauth/metadata.ts'
+import type { ServerMetadata } from '../../../oauth/metadata.ts'
 import { copiedHeaders, copiedParameters } from '../caller-arguments.ts'
 import type { Client } from '../clients.ts'
-import { tokenPlan } from '../credentials.ts'
 import type { Evidence } from '../evidence.ts'
 import type { IssuerData } from '../issuers.ts'
-import { consumerMapping } from '../policy.ts'
+import { connectionOf, pairwise } from '../provider-calls.ts'
 import { andThen, type Soon } from '../soon.ts'
 import type { VerifiedJwt } from '../token-verifier.ts'
 import {
   type Authenticated,
   type Flow,
   type FlowParts,
+  locate,
   type Outcome,
-  serverOf,
   type TokenAttempt,
   unauthorized,
   unexpected,
-  unreachable,
+  unlocated,
 } from './outcome.ts'
 
 /** Seconds that "not active" is reused where the configuration does not say. */
@@ -47,25 +45,27 @@ const NEGATIVE_TTL_S = 5
 /** Seconds of a life where `cache_ttl` is null. */
 const DEFAULT_TTL_S = 3600
 
-/** The engine of one client at one endpoint. */
+/** The introspector of one client at one endpoint. */
 interface Asked {
   readonly endpoint: string
-  readonly engine: Engine
+  readonly introspector: Introspector
 }
 
-/** Method `introspection`; one engine for each client. */
+/** Method `introspection`; one introspector for each client. */
 export class IntrospectionFlow implements Flow<TokenAttempt> {
   readonly #parts: FlowParts
   readonly #asked = new Map<number, Asked>()
   readonly #evidence = new WeakMap<ActiveAnswer, Evidence>()
   readonly #copiesFromCaller: boolean
   readonly #lifetimes: Lifetimes
+  readonly #verification: VerificationRules
   #warnedAbout: ServerMetadata | null | undefined
 
   constructor(parts: FlowParts) {
     this.#parts = parts
     const { config } = parts
     this.#lifetimes = lifetimesOf(parts)
+    this.#verification = { verifyTimes: config.verify_claims !== false, leewayMs: (config.leeway ?? 0) * 1000 }
     this.#copiesFromCaller = [
       config.introspection_post_args_client,
       config.introspection_post_args_client_headers,
@@ -79,42 +79,36 @@ export class IntrospectionFlow implements Flow<TokenAttempt> {
 
   /** @param verified the token as the gateway itself verified it before, or null */
   introspect(token: string, client: Client, request: IntrospectedRequest, verified: VerifiedJwt | null): Soon<Outcome> {
-    const { config, issuer, issuerPolicy } = this.#parts
-    const configured = config.introspection_endpoint !== null
-    return andThen(configured ? issuer.atHand(issuerPolicy) : issuer.known(issuerPolicy), (data) => {
-      const endpoint =
-        config.introspection_endpoint ?? (data?.metadata == null ? undefined : endpointOf(data.metadata, 'introspection_endpoint'))
+    return andThen(locate(this.#parts, 'introspection_endpoint'), ({ endpoint, data }) => {
       if (endpoint === undefined) return this.#withoutEndpoint(data)
-      const { engine } = this.#askedOf(client, endpoint)
+      const { introspector } = this.#askedOf(client, endpoint)
       return andThen(this.#about(request), (about) =>
-        andThen(engine.introspect(token, about), (answer) => this.#conclude(answer, token, client, endpoint, verified)),
+        andThen(introspector.introspect(token, about), (answer) => this.#conclude(answer, token, client, endpoint, verified)),
       )
     })
   }
 
   close(): void {
-    for (const { engine } of this.#asked.values()) engine.close()
+    for (const { introspector } of this.#asked.values()) introspector.close()
     this.#asked.clear()
   }
 
-  /** Not known because the provider is away, or because it has none: told once for each metadata. */
+  /** That the provider has none is told once for each metadata. */
   #withoutEndpoint(data: IssuerData | null): Outcome {
-    const { issuer, config, kit } = this.#parts
+    const { kit } = this.#parts
     const metadata = data?.metadata ?? null
-    if (metadata === null && issuer.failed && !config.using_pseudo_issuer) {
-      return unreachable(this.#parts, 'the discovery document could not be fetched')
-    }
-    const reason = 'the provider has no introspection endpoint'
-    if (this.#warnedAbout !== metadata) kit.log.warn(reason, { plugin: 'openid-connect', plugin_id: kit.pluginId })
+    const outcome = unlocated(this.#parts, data, 'the provider has no introspection endpoint')
+    if (outcome.kind === 'unexpected') return outcome
+    if (this.#warnedAbout !== metadata) kit.log.warn(outcome.reason, { plugin: 'openid-connect', plugin_id: kit.pluginId })
     this.#warnedAbout = metadata
-    return { kind: 'not-applicable', reason }
+    return outcome
   }
 
   #askedOf(client: Client, endpoint: string): Asked {
     const known = this.#asked.get(client.index)
     if (known?.endpoint === endpoint) return known
-    known?.engine.close()
-    const asked = { endpoint, engine: createEngine(this.#profileOf(client, endpoint), this.#parts.kit) }
+    known?.introspector.close()
+    const asked = { endpoint, introspector: new Introspector(this.#profileOf(client, endpoint), this.#parts.kit) }
     this.#asked.set(client.index, asked)
     return asked
   }
@@ -154,13 +148,8 @@ export class IntrospectionFlow implements Flow<TokenAttempt> {
 
   // ------------------------------------------------------------------------------------------------------------------------------- the call
 
-  get #verification() {
-    const { config } = this.#parts
-    return { verifyTimes: config.verify_claims !== false, leewayMs: (config.leeway ?? 0) * 1000 }
-  }
-
-  #profileOf(client: Client, endpoint: string): Profile {
-    const { config, kit, evidence } = this.#parts
+  #profileOf(client: Client, endpoint: string): InquiryProfile {
+    const { config, kit } = this.#parts
     return {
       name: 'openid-connect',
       fingerprint: fingerprintOf('openid-connect', kit.pluginId, endpoint, client.id, [
@@ -175,24 +164,14 @@ export class IntrospectionFlow implements Flow<TokenAttempt> {
         config.introspection_post_args_names,
         config.introspection_post_args_values,
       ]),
-      extraction: tokenPlan(config),
       call: {
         server: serverOf(endpoint),
-        timeoutMs: config.timeout ?? DEFAULT_TIMEOUT_MS,
-        keepaliveMs: config.keepalive === false ? 0 : KEEPALIVE_MS,
-        verifyTls: config.ssl_verify !== false,
+        ...connectionOf(config),
         request: (token, about) => this.#request(client, endpoint, token, about),
         interpret: (response, nowS) => this.#interpret(client, response, nowS),
       },
       variation: this.#copiesFromCaller ? (about) => JSON.stringify([about.query, about.headers.toRaw()]) : null,
       lifetimes: this.#lifetimes,
-      verification: this.#verification,
-      authorization: NO_RULES,
-      consumer: consumerMapping(config),
-      projection: evidence.projection,
-      credential: () => ({ id: null }),
-      hideCredentials: config.hide_credentials !== false,
-      denials: DENIALS,
     }
   }
 
@@ -203,11 +182,11 @@ export class IntrospectionFlow implements Flow<TokenAttempt> {
     const headers = HeaderList.fromRaw(copiedHeaders(request.headers, config.introspection_headers_client ?? []).flat())
     const fromHeaders = copiedParameters(request, config.introspection_post_args_client_headers ?? [], ['header'])
     return andThen(copiedParameters(request, config.introspection_post_args_client ?? [], ['query', 'body']), (fromRequest) =>
-      andThen(fromHeaders, (named) => describe(formEncode([...fromRequest, ...named]), headers)),
+      andThen(fromHeaders, (named) => bodiless({ method: 'POST', rawPath: '', query: encodeForm([...fromRequest, ...named]), headers })),
     )
   }
 
-  #request(client: Client, endpoint: string, token: string, about: IntrospectedRequest): HttpRequest | Promise<HttpRequest> {
+  #request(client: Client, endpoint: string, token: string, about: IntrospectedRequest): Soon<HttpRequest> {
     const { config, authenticator, issuer, issuerPolicy } = this.#parts
     const metadata = issuer.current(issuerPolicy)?.metadata ?? null
     const copied = this.#copiesFromCaller
@@ -226,17 +205,10 @@ export class IntrospectionFlow implements Flow<TokenAttempt> {
       parameters: pairwise(config.introspection_post_args_names, config.introspection_post_args_values),
       untrustedParameters: copied.parameters,
     })
-    const authenticated = authenticator.for(client, 'introspection', metadata)(form)
-    // The operator's own headers have the last word: some providers want a bearer token or a key of theirs in Authorization.
-    const finish = (request: FormRequest): HttpRequest =>
-      toHttpRequest({
-        ...request,
-        headers: withHeaders(request.headers, pairwise(config.introspection_headers_names, config.introspection_headers_values)),
-      })
-    return authenticated instanceof Promise ? authenticated.then(finish) : finish(authenticated)
+    return authenticator.complete(form, client, 'introspection', metadata)
   }
 
-  #interpret(client: Client, response: HttpResponse, nowS: number): IntrospectionOutcome | Promise<IntrospectionOutcome> {
+  #interpret(client: Client, response: HttpResponse, nowS: number): Soon<IntrospectionOutcome> {
     const { config } = this.#parts
     return interpretOidcIntrospection(response, {
       accept: config.introspection_accept ?? 'application/json',
@@ -261,38 +233,12 @@ export class IntrospectionFlow implements Flow<TokenAttempt> {
   }
 }
 
-const DEFAULT_TIMEOUT_MS = 10_000
-/** Milliseconds that an idle connection to the provider is kept. */
-export const KEEPALIVE_MS = 60_000
-
 const NOTHING_COPIED: { readonly parameters: Pairs; readonly headers: Pairs } = { parameters: [], headers: [] }
-
-const UNUSED = { status: 401, error: '', description: '', challenge: null }
-/** This plugin words its refusals itself: the engine is only asked what the server says. */
-const DENIALS = new Denials({ no_token: UNUSED, invalid_token: UNUSED, forbidden: UNUSED, no_consumer: UNUSED })
-
-/** Names and values of two lists by index. */
-export function pairwise(names: readonly string[] | null, values: readonly string[] | null): Pairs {
-  return (names ?? []).map((name, index): [string, string] => [name, values?.[index] ?? ''])
-}
 
 function pairsOf(headers: HeaderList): Pairs {
   const pairs: [string, string][] = []
   headers.each((name, value) => pairs.push([name, value]))
   return pairs
-}
-
-function describe(query: string, headers: HeaderList): IntrospectedRequest {
-  return {
-    method: 'POST',
-    rawPath: '',
-    query,
-    headers,
-    hasBody: false,
-    bodyLength: 0,
-    readBody: async () => null,
-    replaceBody: () => undefined,
-  }
 }
 
 /** A client's own key opens what was encrypted for it. */

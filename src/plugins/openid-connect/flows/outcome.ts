@@ -2,15 +2,16 @@
 import type { FailedAnswer } from '../../../introspection/answer.ts'
 import type { IntrospectedRequest } from '../../../introspection/request.ts'
 import type { FoundToken } from '../../../introspection/token-extraction.ts'
+import { endpointOf } from '../../../oauth/metadata.ts'
 import type { PluginKit } from '../../../plugin/kit.ts'
 import type { LogMembers } from '../../../telemetry/log.ts'
 import type { ClientAuthenticator } from '../client-authentication.ts'
 import type { Client } from '../clients.ts'
 import type { FoundPair } from '../credentials.ts'
 import type { Evidence, EvidenceMaker } from '../evidence.ts'
-import type { Issuer, IssuerPolicy } from '../issuers.ts'
+import type { Issuer, IssuerData, IssuerPolicy } from '../issuers.ts'
 import type { Config } from '../schema.ts'
-import type { Soon } from '../soon.ts'
+import { andThen, type Soon } from '../soon.ts'
 import type { TokenVerifier } from '../token-verifier.ts'
 
 /** The request is who the evidence says. */
@@ -102,8 +103,26 @@ export function unreachable({ issuer, issuerPolicy }: Pick<FlowParts, 'issuer' |
   return { kind: 'unexpected', status: 503, retryAfterS: issuer.retryAfterS(issuerPolicy), reason }
 }
 
-/** An address without what may be secret in it: for logs, and as the name of a server. */
-export function serverOf(endpoint: string): string {
-  const url = URL.parse(endpoint)
-  return url === null ? '' : `${url.origin}${url.pathname}`
+/** An endpoint of the provider, and what is known of the provider. */
+export interface Located {
+  /** The configured one, else that of the metadata; undefined: neither. */
+  readonly endpoint: string | undefined
+  readonly data: IssuerData | null
+}
+
+/** Finds an endpoint. Where it is configured, nobody waits for metadata beyond the very first attempt to get it. */
+export function locate({ config, issuer, issuerPolicy }: FlowParts, name: 'introspection_endpoint' | 'token_endpoint'): Soon<Located> {
+  const configured = config[name]
+  return andThen(configured === null ? issuer.known(issuerPolicy) : issuer.atHand(issuerPolicy), (data) => {
+    const endpoint = configured ?? (data?.metadata == null ? undefined : endpointOf(data.metadata, name))
+    return { endpoint, data }
+  })
+}
+
+/** What comes of an endpoint that was not found: it is not known because the provider is away, or there is none. @param reason for the latter */
+export function unlocated(parts: FlowParts, data: IssuerData | null, reason: string): Unexpected | NotApplicable {
+  if (data?.metadata == null && parts.issuer.failed && !parts.config.using_pseudo_issuer) {
+    return unreachable(parts, 'the discovery document could not be fetched')
+  }
+  return { kind: 'not-applicable', reason }
 }

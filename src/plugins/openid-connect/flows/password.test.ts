@@ -15,14 +15,14 @@ import {
   OTHER_RSA,
   RSA,
   type SetUpOptions,
-  setUp as setUpPlugin,
+  setUpFor,
   signed,
   statusOf,
   TOKEN,
 } from '../provider.fixture.ts'
 
 const setUp = (config: Record<string, unknown> = {}, options: SetUpOptions = {}) => {
-  const it = setUpPlugin({ auth_methods: ['password'], ...config }, options)
+  const it = setUpFor('password')(config, options)
   if (options.world === undefined) it.answer(TOKEN, granting({ access_token: 'at-1', expires_in: 300 }))
   return it
 }

@@ -9,35 +9,35 @@
  */
 import { hash } from 'node:crypto'
 import type { CacheSpace, Loaded } from '../../../cache/cache.ts'
-import type { FailedAnswer } from '../../../introspection/answer.ts'
+import { type FailedAnswer, failed } from '../../../introspection/answer.ts'
 import type { CallGuard } from '../../../introspection/call-guard.ts'
-import { createSharedIntrospection, SHARED_NAME, type SharedIntrospection } from '../../../introspection/engine.ts'
+import { createSharedIntrospection, SHARED_NAME, type SharedIntrospection } from '../../../introspection/introspector.ts'
+import { serverOf } from '../../../introspection/profile.ts'
 import type { IntrospectedRequest } from '../../../introspection/request.ts'
 import { numericDate } from '../../../oauth/claims.ts'
-import { type FormRequest, type Pairs, toHttpRequest, withHeaders } from '../../../oauth/form.ts'
+import type { Pairs } from '../../../oauth/form.ts'
 import type { HttpClient, HttpRequest } from '../../../oauth/http.ts'
 import { decodeJwt } from '../../../oauth/jwt.ts'
-import { endpointOf, type ServerMetadata } from '../../../oauth/metadata.ts'
+import type { ServerMetadata } from '../../../oauth/metadata.ts'
 import { type Grant, type GrantedTokens, interpretTokenResponse, type TokenOutcome, tokenRequest } from '../../../oauth/token.ts'
-import { errorText } from '../../../util/errors.ts'
 import { copiedHeaders, copiedParameters } from '../caller-arguments.ts'
 import type { Client } from '../clients.ts'
 import type { FoundPair } from '../credentials.ts'
 import type { Evidence } from '../evidence.ts'
 import type { IssuerData } from '../issuers.ts'
-import { callProvider, isFailed } from '../provider-calls.ts'
+import { callProvider, connectionOf, isFailed, pairwise } from '../provider-calls.ts'
 import { andThen, type Soon } from '../soon.ts'
 import { JWT_REASONS, type RefusedJwt, type VerifiedJwt } from '../token-verifier.ts'
-import { KEEPALIVE_MS, pairwise } from './introspection.ts'
 import {
   type Authenticated,
   type Flow,
   type FlowParts,
+  locate,
   type Outcome,
   type PairAttempt,
-  serverOf,
   unauthorized,
   unexpected,
+  unlocated,
   unreachable,
 } from './outcome.ts'
 import { type Obtained, type TokenStore, TokenStores } from './token-stores.ts'
@@ -58,7 +58,6 @@ interface Question {
 const ENTRY_BYTES = 1024
 const BYTES_PER_CHARACTER = 4
 const DEFAULT_TTL_S = 3600
-const DEFAULT_TIMEOUT_MS = 10_000
 /** Errors with which a token endpoint refuses the gateway itself, not the user (RFC 6749 section 5.2). */
 const OUR_FAULTS = new Set(['invalid_client', 'unauthorized_client', 'unsupported_grant_type'])
 
@@ -77,24 +76,19 @@ export class PasswordFlow implements Flow<PairAttempt> {
   constructor(parts: FlowParts) {
     const { kit, config } = parts
     this.#parts = parts
-    this.#timeoutMs = config.timeout ?? DEFAULT_TIMEOUT_MS
     this.#stores = kit.shared('openid-connect tokens', () => new TokenStores(kit.settings, kit.now))
     this.#store = this.#stores.acquire(config.cache_tokens_salt ?? kit.pluginId, kit.pluginId, hash('sha256', JSON.stringify(config)))
     this.#space = this.#store.space
     this.#shared = kit.shared(SHARED_NAME, () => createSharedIntrospection(kit.settings, kit.now))
-    this.#http = kit.httpClient({
-      timeoutMs: this.#timeoutMs,
-      keepaliveMs: config.keepalive === false ? 0 : KEEPALIVE_MS,
-      verifyTls: config.ssl_verify !== false,
-    })
+    const connection = connectionOf(config)
+    this.#http = kit.httpClient(connection)
+    this.#timeoutMs = connection.timeoutMs
   }
 
   authenticate(attempt: PairAttempt): Soon<Outcome> {
-    const { config, issuer, issuerPolicy } = this.#parts
-    const configured = config.token_endpoint !== null
-    return andThen(configured ? issuer.atHand(issuerPolicy) : issuer.known(issuerPolicy), (data) => {
-      const endpoint = config.token_endpoint ?? (data?.metadata == null ? undefined : endpointOf(data.metadata, 'token_endpoint'))
-      if (endpoint === undefined) return this.#withoutEndpoint(data)
+    const { config } = this.#parts
+    return andThen(locate(this.#parts, 'token_endpoint'), ({ endpoint, data }) => {
+      if (endpoint === undefined) return unlocated(this.#parts, data, 'the provider has no token endpoint')
       return andThen(this.#copied(attempt.request), (parameters) => {
         const { client, pair, request } = attempt
         const headers = copiedHeaders(request.headers, config.token_headers_client ?? [])
@@ -108,14 +102,6 @@ export class PasswordFlow implements Flow<PairAttempt> {
     this.#stores.release(this.#store)
     for (const server of this.#guards.keys()) this.#shared.guards.release(server)
     this.#guards.clear()
-  }
-
-  #withoutEndpoint(data: IssuerData | null): Outcome {
-    const { issuer, config } = this.#parts
-    if (data?.metadata == null && issuer.failed && !config.using_pseudo_issuer) {
-      return unreachable(this.#parts, 'the discovery document could not be fetched')
-    }
-    return { kind: 'not-applicable', reason: 'the provider has no token endpoint' }
   }
 
   #copied(request: IntrospectedRequest): Soon<Pairs> {
@@ -215,24 +201,19 @@ export class PasswordFlow implements Flow<PairAttempt> {
 
   async #grant(question: Question, grant: Grant, keptRefreshToken: string | null): Promise<Loaded<Obtained>> {
     const { kit } = this.#parts
-    let answer: Awaited<ReturnType<typeof callProvider>>
-    try {
-      answer = await callProvider(() => this.#request(question, grant), {
-        http: this.#http,
-        guard: this.#guardOf(question.endpoint),
-        timeoutMs: this.#timeoutMs,
-        now: kit.now,
-      })
-    } catch (error) {
-      return leave({ kind: 'failed', failure: 'configuration', detail: errorText(error), endpointStatus: null, retryAfterS: 1 })
-    }
+    const answer = await callProvider(() => this.#request(question, grant), {
+      http: this.#http,
+      guard: this.#guardOf(question.endpoint),
+      timeoutMs: this.#timeoutMs,
+      now: kit.now,
+    })
     if (isFailed(answer)) return leave(answer)
     const outcome = interpretTokenResponse(answer, kit.now() / 1000, grant.grant_type)
     if (outcome.kind === 'granted') return this.#keep(withRefreshToken(outcome, keptRefreshToken), question)
     return outcome.kind === 'refused' ? refusal(outcome) : leave(malformed(outcome.reason, answer.status))
   }
 
-  #request({ endpoint, client, metadata, parameters, headers }: Question, grant: Grant): HttpRequest | Promise<HttpRequest> {
+  #request({ endpoint, client, metadata, parameters, headers }: Question, grant: Grant): Soon<HttpRequest> {
     const { config, authenticator } = this.#parts
     const form = tokenRequest({
       endpoint,
@@ -243,13 +224,7 @@ export class PasswordFlow implements Flow<PairAttempt> {
       parameters: pairwise(config.token_post_args_names, config.token_post_args_values),
       untrustedParameters: parameters,
     })
-    const authenticated = authenticator.for(client, 'token', metadata)(form)
-    const finish = (request: FormRequest): HttpRequest =>
-      toHttpRequest({
-        ...request,
-        headers: withHeaders(request.headers, pairwise(config.token_headers_names, config.token_headers_values)),
-      })
-    return authenticated instanceof Promise ? authenticated.then(finish) : finish(authenticated)
+    return authenticator.complete(form, client, 'token', metadata)
   }
 
   /** The ID token is verified once, when it arrives: its own `exp` says nothing about the access token's life. */
@@ -313,15 +288,14 @@ function withRefreshToken(tokens: GrantedTokens, kept: string | null): GrantedTo
 
 function refusal({ status, error, error_description }: Extract<TokenOutcome, { kind: 'refused' }>): Loaded<Obtained> {
   if (error !== undefined && OUR_FAULTS.has(error)) {
-    return leave({ kind: 'failed', failure: 'refused', detail: error, endpointStatus: status, retryAfterS: 1 })
+    return leave(failed('refused', error, { endpointStatus: status }))
   }
   const providerError = [error, error_description].filter((text) => text !== undefined).join(': ')
   return { store: 'drop', value: { kind: 'refused', providerError: providerError === '' ? undefined : providerError } }
 }
 
 function malformed(reason: string, status: number): FailedAnswer {
-  const failure = reason === 'unexpected_status' ? 'status' : 'malformed'
-  return { kind: 'failed', failure, detail: reason, endpointStatus: status, retryAfterS: 1 }
+  return failed(reason === 'unexpected_status' ? 'status' : 'malformed', reason, { endpointStatus: status })
 }
 
 function leave(value: Obtained): Loaded<Obtained> {
