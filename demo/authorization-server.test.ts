@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, exportJWK, generateKeyPair, type JWK, jwtVerify } from 'jose'
 import * as oauth from 'oauth4webapi'
 import { type AuthorizationServer, john, startAuthorizationServer } from './authorization-server.ts'
+import { close, listen } from './listening.ts'
 
 const insecure = { [oauth.allowInsecureRequests]: true }
 const gateway = { client_id: 'gateway' }
@@ -29,9 +29,7 @@ async function logIn(as: oauth.AuthorizationServer, parameters: Record<string, s
 
 async function listening(answer: () => unknown) {
   const server = createServer((_request, response) => void response.end(JSON.stringify(answer())))
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
+  const port = await listen(server)
   return { url: `http://127.0.0.1:${port}/openid-connect/jwks`, server }
 }
 
@@ -242,8 +240,7 @@ describe('authorization server', () => {
       const stranger = oauth.PrivateKeyJwt({ key: privateKey, kid: 'second' })
       assert.equal((await oauth.clientCredentialsGrantRequest(as, kong, stranger, {}, insecure)).status, 401)
     } finally {
-      keyServer.close()
-      keyServer.closeAllConnections()
+      await close(keyServer)
     }
     assert.equal((await server.issueToken({ client: 'kong' })).token_type, 'Bearer', 'issued also when the keys cannot be fetched')
   })

@@ -1,10 +1,9 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
-import { once } from 'node:events'
-import { createServer, IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer, IncomingMessage, type ServerResponse } from 'node:http'
 import { parseArgs } from 'node:util'
 import { decodeJwt, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
 import type { Account, Client, Context, Provider, ResourceServerInfo, Token } from 'oidc-provider'
+import { close, listen } from './listening.ts'
 import { type Adapter, TokenStore } from './token-store.ts'
 
 /** Requests remembered at most; the oldest is dropped first. */
@@ -79,8 +78,6 @@ export type AuthorizationServerOptions = {
   scopes?: string[]
   /** Seconds, default 300; a client's `access_token_ttl` and a request's `expires_in` win over it. */
   accessTokenTtlS?: number
-  /** Where the public keys of client `kong` are, when known at start. */
-  kongJwksUri?: string
 }
 
 /** A request as it was received. Header names in lower case, as node:http gives them. */
@@ -458,19 +455,6 @@ function pathBelow(issuerPath: string, target: string): string | undefined {
   return target.startsWith(`${issuerPath}/`) ? target.slice(issuerPath.length) : undefined
 }
 
-function listen(server: Server, port: number, host: string): Promise<void> {
-  server.listen(port, host)
-  return once(server, 'listening').then(() => undefined)
-}
-
-async function close(server: Server): Promise<void> {
-  if (!server.listening) return
-  const closed = once(server, 'close')
-  server.close()
-  server.closeAllConnections()
-  await closed
-}
-
 function basicCredentials(clientId: string, secret: string): string {
   return `Basic ${Buffer.from(`${encodeURIComponent(clientId)}:${encodeURIComponent(secret)}`).toString('base64')}`
 }
@@ -509,8 +493,7 @@ export async function startAuthorizationServer(options: AuthorizationServerOptio
       response.destroy()
     })
   })
-  await listen(server, options.port ?? 0, host)
-  const { port } = server.address() as AddressInfo
+  const port = await listen(server, options.port, host)
   const urlHost = (name: string) => (name.includes(':') ? `[${name}]` : name)
   const origin = `http://${urlHost(host)}:${port}`
   const base = origin + issuerPath
@@ -609,7 +592,6 @@ export async function startAuthorizationServer(options: AuthorizationServerOptio
   }
 
   for (const metadata of [...builtInClients(ownKey), ...(options.clients ?? [])]) await setClient(metadata)
-  if (options.kongJwksUri !== undefined) await setClientJwksUri('kong', options.kongJwksUri)
 
   return {
     issuer: realm.issuer,
@@ -633,7 +615,9 @@ export async function startAuthorizationServer(options: AuthorizationServerOptio
       introspectionCalls = 0
     },
     pause: () => close(server),
-    resume: () => listen(server, port, host),
+    async resume() {
+      await listen(server, port, host)
+    },
     stop: () => close(server),
     async rotateKeys({ keepOld = true } = {}) {
       const fresh = await generateSigningKeys()

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { EventEmitter, once } from 'node:events'
-import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer, type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import busboy from 'busboy'
+import { close, listen } from './listening.ts'
 
 /** Requests remembered at most; the oldest is dropped first. */
 const MAX_RECORDED_REQUESTS = 10_000
@@ -267,14 +267,6 @@ async function readBody(request: IncomingMessage): Promise<{ body: Buffer; compl
   return { body: Buffer.concat(chunks), complete: request.complete, tooLarge: false }
 }
 
-async function close(server: Server): Promise<void> {
-  if (!server.listening) return
-  const closed = once(server, 'close')
-  server.close()
-  server.closeAllConnections()
-  await closed
-}
-
 /**
  * Starts a server that tells a client what it received, with httpbin's paths and answers: `/anything/*`, `/headers`, `/get`, `/post`,
  * `/ip`, `/status/{code}`, `/delay/{seconds}`, `/stream/{lines}`, `/sse/{events}?interval=`, `/bytes/{n}` and
@@ -312,9 +304,7 @@ export async function startEchoUpstream({ port = 0, host = '127.0.0.1' } = {}): 
     serve(request, response).catch(() => (response.headersSent ? response.destroy() : sendJson(response, { message: 'bad request' }, 400)))
   })
   server.on('connection', (socket) => numbers.set(socket, ++connections))
-  server.listen(port, host)
-  await once(server, 'listening')
-  const { port: listeningPort } = server.address() as AddressInfo
+  const listeningPort = await listen(server, port, host)
 
   return {
     origin: `http://${host.includes(':') ? `[${host}]` : host}:${listeningPort}`,

@@ -1,14 +1,14 @@
-import { spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
+import { spawnSync } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createHttpClient, type Json } from '../support/http-client.ts'
+import { createHttpClient, type Json, joinFields, parseJson } from '../support/http-client.ts'
+import { runProgram } from '../support/run-program.ts'
 
 /** The answer to the last request that a command line made. */
 export type Answer = { status: number; headers: Record<string, string>; text: string; json: Json | null | undefined }
 
 /** Carries out command lines of the documentation: `http …` and `http … "$(http … | jq -r .path)"`. */
-export type CommandLine = AsyncDisposable & { readonly name: string; run(command: string): Promise<Answer> }
+export type CommandLine = AsyncDisposable & { run(command: string): Promise<Answer> }
 
 /** `"$(http … | jq -r .path)"`, the only nesting there is. */
 const NESTED = /\$\((.+?) \| jq -r ([\w.]+)\)/
@@ -22,14 +22,6 @@ export function missingPrograms(): string[] {
   return ['bash', 'http', 'jq'].filter((program) => !isInstalled(program))
 }
 
-function parse(text: string): Json | null | undefined {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
 /** The last response in what HTTPie printed; `-v` shows the request in front of it. */
 function readPrinted(printed: string): Answer | undefined {
   const text = printed.replaceAll('\r\n', '\n')
@@ -38,14 +30,9 @@ function readPrinted(printed: string): Answer | undefined {
   const [first = '', ...fields] = head.split('\n')
   const status = Number(/^HTTP\/1\.1 (\d{3})/.exec(first)?.[1])
   if (!Number.isInteger(status)) return undefined
-  const headers: Record<string, string> = {}
-  for (const field of fields) {
-    const name = field.slice(0, field.indexOf(':')).toLowerCase()
-    const value = field.slice(field.indexOf(':') + 1).trim()
-    headers[name] = headers[name] === undefined ? value : `${headers[name]}, ${value}`
-  }
+  const headers = joinFields(fields.map((field) => [field.slice(0, field.indexOf(':')), field.slice(field.indexOf(':') + 1).trim()]))
   const body = rest.join('\n\n')
-  return { status, headers, text: body, json: parse(body) }
+  return { status, headers, text: body, json: parseJson(body) }
 }
 
 /**
@@ -65,18 +52,13 @@ export async function realCommandLine(folder: string): Promise<CommandLine> {
 
   async function run(command: string): Promise<Answer> {
     const env = { ...process.env, HTTPIE_CONFIG_DIR: / -v /.test(command) ? verbose : plain, NO_PROXY: '*', no_proxy: '*' }
-    const child = spawn('bash', ['-o', 'pipefail', '-c', command], { env, stdio: ['ignore', 'pipe', 'pipe'] })
-    let printed = ''
-    let complaint = ''
-    child.stdout.setEncoding('utf8').on('data', (text: string) => (printed += text))
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (complaint += text))
-    await once(child, 'close')
-    const answer = readPrinted(printed)
-    if (answer === undefined) throw new Error(`no response from: ${command}\n${complaint}${printed}`)
+    const { out, err } = await runProgram('bash', ['-o', 'pipefail', '-c', command], { env })
+    const answer = readPrinted(out)
+    if (answer === undefined) throw new Error(`no response from: ${command}\n${err}${out}`)
     return answer
   }
 
-  return { name: 'http and jq', run, [Symbol.asyncDispose]: async () => {} }
+  return { run, [Symbol.asyncDispose]: async () => {} }
 }
 
 function words(text: string): string[] {
@@ -134,5 +116,5 @@ export function builtInCommandLine(): CommandLine {
     return value === undefined || value === null ? 'null' : typeof value === 'object' ? JSON.stringify(value) : String(value)
   }
 
-  return { name: 'a built-in driver', run, [Symbol.asyncDispose]: () => client.close() }
+  return { run, [Symbol.asyncDispose]: () => client.close() }
 }

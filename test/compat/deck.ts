@@ -1,5 +1,5 @@
-import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process'
+import { runProgram } from '../support/run-program.ts'
 
 /** `present`: releases whose commands are under `gateway`; `former`: those before, as Debian has them. */
 type Generation = 'former' | 'present'
@@ -40,11 +40,8 @@ export function createDeck(generation: Generation, admin: string, folder: string
 
   async function run(...parameters: string[]): Promise<DeckAnswer> {
     const words = [...(present ? ['gateway'] : []), ...parameters, '--kong-addr', admin, '--no-color']
-    const child = spawn('deck', words, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
-    let output = ''
-    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (output += text))
-    const [exitCode]: (number | null)[] = await once(child, 'close')
-    return { exitCode: exitCode ?? null, output }
+    const { exitCode, out, err } = await runProgram('deck', words, { cwd: folder, env })
+    return { exitCode, output: out + err }
   }
 
   const state = (file: string): string[] => (present ? [file] : ['--state', file])

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** Names that the walkthrough uses. */
-export const NAMES = ['keycloak.test', 'httpbin.test']
+const NAMES = ['keycloak.test', 'httpbin.test']
 
 /** A hosts file (for the setting `dns_hostsfile`) with these names on the loopback address, so that the machine need not know them. */
 export async function writeHostsFile(folder: string): Promise<string> {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import { startEchoUpstream } from '../../demo/echo-upstream.ts'
 import { type Keycloak, startKeycloak } from '../../tools/keycloak.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
 import { createHttpClient, type HttpClient, type HttpResponse } from '../support/http-client.ts'
 import { type TemporaryFolder, temporaryFolder } from '../support/temp.ts'
+import { untilStatus } from '../support/until.ts'
 import { type CommandLine, realCommandLine } from './command-line.ts'
 import { writeHostsFile } from './hosts.ts'
 import { type Httpbin, startHttpbin } from './httpbin.ts'
@@ -20,17 +20,6 @@ const RECOVERY_MS = 2000
 const FETCH_TIMEOUT_MS = 15 * 60_000
 /** What a busy machine may add to a time that is asserted. */
 const SLACK_MS = 3000
-
-/** Repeats a request until it has the status; rejects when it still has another one at the end. */
-async function untilStatus(status: number, withinMs: number, send: () => Promise<HttpResponse>): Promise<HttpResponse> {
-  const endsAtMs = performance.now() + withinMs
-  for (;;) {
-    const response = await send()
-    if (response.status === status) return response
-    assert.ok(performance.now() < endsAtMs, `still ${response.status} after ${withinMs} ms: ${response.text}`)
-    await delay(50)
-  }
-}
 
 describe('with Keycloak and httpbin', { skip: wanted ? false : 'needs SALLYPORT_TEST_KEYCLOAK=on (.ci/run sets it)' }, () => {
   let folder: TemporaryFolder

@@ -26,7 +26,7 @@ function assertStatus(answer: Answer, status: number): void {
 }
 
 /** The identifiers of a list of keys, after a look that each is a key and that none shows a private member. */
-function assertPublicKeys(keys: unknown): string[] {
+export function assertPublicKeys(keys: unknown): string[] {
   assert.ok(Array.isArray(keys) && keys.length > 0, `no keys in ${JSON.stringify(keys)}`)
   return keys.map((key: Json) => {
     assert.ok(key['kty'], 'a key has its type')
@@ -48,7 +48,7 @@ function assertNoPrivateMembers(value: unknown): void {
 }
 
 /** The documented command lines. Only the ports of the gateway, and host and port of the identity provider and of httpbin differ. */
-export function commandsFor({ gateway, issuer, httpbinPort }: Pick<Walkthrough, 'gateway' | 'issuer' | 'httpbinPort'>) {
+function commandsFor({ gateway, issuer, httpbinPort }: Pick<Walkthrough, 'gateway' | 'issuer' | 'httpbinPort'>) {
   const { adminPort, proxyPort } = gateway
   return {
     service: `http -f put :${adminPort}/services/openid-connect url=http://httpbin.test:${httpbinPort}/anything`,

@@ -1,7 +1,5 @@
 /** What a person copies from the examples and the documentation works as it stands. */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { globSync, readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -11,9 +9,11 @@ import { startAuthorizationServer } from '../../demo/authorization-server.ts'
 import { startEchoUpstream } from '../../demo/echo-upstream.ts'
 import { startGateway } from '../support/gateway.ts'
 import { createHttpClient } from '../support/http-client.ts'
+import { cleanEnvironment, runProgram } from '../support/run-program.ts'
 import { temporaryFolder } from '../support/temp.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..')
+const PROGRAM = join(ROOT, 'bin', 'sallyport.js')
 /** Where examples and documentation have the demo's authorization server and upstream. */
 const SERVER = 'http://127.0.0.1:8090'
 const UPSTREAM = 'http://127.0.0.1:9080'
@@ -29,15 +29,6 @@ function textOf(file: string): string {
 function declarativeBlocks(page: string): string[] {
   const blocks = [...textOf(page).matchAll(/^```yaml\n(.*?)^```$/gms)].map(([, block = '']) => block)
   return blocks.filter((block) => block.includes('_format_version'))
-}
-
-async function runProgram(...parameters: string[]): Promise<{ code: number | null; output: string }> {
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(SALLYPORT|KONG)_/.test(name)))
-  const child = spawn(process.execPath, [join(ROOT, 'bin/sallyport.js'), ...parameters], { env, stdio: ['ignore', 'pipe', 'pipe'] })
-  let output = ''
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (output += text))
-  const [code]: (number | null)[] = await once(child, 'close')
-  return { code: code ?? null, output }
 }
 
 test('there are examples to try', () => {
@@ -97,8 +88,8 @@ for (const page of PAGES.filter((name) => declarativeBlocks(name).length > 0)) {
     for (const block of declarativeBlocks(page)) {
       const file = join(folder.path, 'kong.yml')
       await writeFile(file, block)
-      const { code, output } = await runProgram('config', 'parse', file)
-      assert.equal(code, 0, `${output}\n${block}`)
+      const { exitCode, out, err } = await runProgram(process.execPath, [PROGRAM, 'config', 'parse', file], { env: cleanEnvironment() })
+      assert.equal(exitCode, 0, `${out}${err}\n${block}`)
     }
   })
 }

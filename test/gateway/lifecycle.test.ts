@@ -6,20 +6,15 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, test } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import { startEchoUpstream } from '../../demo/echo-upstream.ts'
+import { listen } from '../../demo/listening.ts'
 import { type Gateway, type GatewayOptions, GatewayStartError, startGateway } from '../support/gateway.ts'
 import { createHttpClient } from '../support/http-client.ts'
-import { listen } from '../support/listener.ts'
 import { unusedPort } from '../support/ports.ts'
 import { headerOf, RawConnection } from '../support/raw-client.ts'
-import { startRawUpstream } from '../support/raw-upstream.ts'
+import { type RawUpstream, startRawUpstream } from '../support/raw-upstream.ts'
 import { temporaryFolder } from '../support/temp.ts'
-
-/** Looks again and again, for at most 10 s: another process does not say when. */
-async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (const endMs = performance.now() + 10_000; !(await condition()); await delay(5)) assert.ok(performance.now() < endMs, what)
-}
+import { until } from '../support/until.ts'
 
 const isAlive = (pid: number): boolean => {
   try {
@@ -44,6 +39,17 @@ async function workerOf(connection: RawConnection): Promise<number> {
   connection.send('GET /who HTTP/1.1\r\nHost: a\r\n\r\n')
   const response = await connection.readFinalResponse()
   return Number(JSON.parse(response.body.toString()).kong.worker_pid)
+}
+
+/** Answers each connection's request with `done`, once it is released. */
+async function startHeldUpstream(): Promise<RawUpstream & { release(): void }> {
+  const gate = Promise.withResolvers<void>()
+  const upstream = await startRawUpstream(async (connection) => {
+    await connection.readRequest()
+    await gate.promise
+    await connection.respond('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone')
+  })
+  return { ...upstream, release: gate.resolve }
 }
 
 async function workersOf(gateway: Gateway): Promise<number[]> {
@@ -183,12 +189,7 @@ describe('the end', () => {
   })
 
   test('SIGQUIT: new connections are refused, a request under way is answered, idle connections are closed, then code 0', async () => {
-    await using upstream = await startRawUpstream(async (connection) => {
-      await connection.readRequest()
-      await release.promise
-      await connection.respond('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone')
-    })
-    const release = Promise.withResolvers<void>()
+    await using upstream = await startHeldUpstream()
     const gateway = await startGateway({ database: 'off', declarative: declarative(upstream.origin), workers: 2 })
     await using idle = await RawConnection.open(gateway.proxyPort)
     await workerOf(idle)
@@ -207,7 +208,7 @@ describe('the end', () => {
       )
     await until(isRefused, 'connections are still accepted')
     assert.equal(gateway.exitCode, undefined)
-    release.resolve()
+    upstream.release()
     const response = await connection.readFinalResponse()
     assert.deepEqual([response.status, response.body.toString(), headerOf(response, 'connection')], [200, 'done', 'close'])
     assert.equal(await gateway.exited, 0)
@@ -271,18 +272,13 @@ describe('reload', () => {
   })
 
   test('a request under way during a reload is answered by the worker that has it', async () => {
-    await using upstream = await startRawUpstream(async (connection) => {
-      await connection.readRequest()
-      await release.promise
-      await connection.respond('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone')
-    })
-    const release = Promise.withResolvers<void>()
+    await using upstream = await startHeldUpstream()
     await using gateway = await startGateway({ database: 'off', declarative: declarative(upstream.origin) })
     await using connection = await RawConnection.open(gateway.proxyPort)
     connection.send('GET /x HTTP/1.1\r\nHost: a\r\n\r\n')
     await upstream.connected(1)
     assert.equal((await gateway.command('reload')).exitCode, 0)
-    release.resolve()
+    upstream.release()
     assert.equal((await connection.readFinalResponse()).body.toString(), 'done')
   })
 
@@ -326,12 +322,7 @@ describe('reload', () => {
 
 describe('crashes', () => {
   test('a worker killed with SIGKILL is replaced, and requests in other workers go on', async () => {
-    await using upstream = await startRawUpstream(async (connection) => {
-      await connection.readRequest()
-      await release.promise
-      await connection.respond('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone')
-    })
-    const release = Promise.withResolvers<void>()
+    await using upstream = await startHeldUpstream()
     await using gateway = await startGateway({ database: 'off', declarative: declarative(upstream.origin), workers: 2 })
     await using survivor = await RawConnection.open(gateway.proxyPort)
     const staying = await workerOf(survivor)
@@ -344,7 +335,7 @@ describe('crashes', () => {
       return pids.length === 2 && !pids.includes(victim)
     }, 'no new worker')
     await until(() => isReady(gateway), 'not ready')
-    release.resolve()
+    upstream.release()
     assert.equal((await survivor.readFinalResponse()).body.toString(), 'done')
     const seen = new Set<number>()
     await until(async () => {
@@ -433,8 +424,7 @@ async function isReady(gateway: Gateway): Promise<boolean> {
 
 test('GET /status of the Admin API answers 503 while no worker routes, and 200 again when one does', async () => {
   await using gateway = await startGateway({ database: 'off', workers: 1 })
-  const worker = (await gateway.admin('GET', '/')).json?.['pids']?.['workers']?.[0]
-  process.kill(Number(worker), 'SIGKILL')
+  process.kill((await workersOf(gateway))[0] as number, 'SIGKILL')
   const seen: number[] = []
   while (!(seen.includes(503) && seen.at(-1) === 200)) {
     seen.push((await gateway.admin('GET', '/status')).status)

@@ -3,9 +3,9 @@ import { createServer as createTlsServer } from 'node:https'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as passes } from 'node:timers/promises'
 import { type EchoedRequest, type EchoUpstream, startEchoUpstream } from '../../demo/echo-upstream.ts'
+import { close, listen } from '../../demo/listening.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
 import { createHttpClient, type HttpClient, type HttpRequestOptions, type HttpResponse } from '../support/http-client.ts'
-import { listen } from '../support/listener.ts'
 import { RawConnection } from '../support/raw-client.ts'
 import { SELF_SIGNED_CERTIFICATE, SELF_SIGNED_KEY } from '../support/self-signed.ts'
 import { type AnswerFunction, type StubAnswer, type StubIntrospection, startStubIntrospection } from '../support/stub-introspection.ts'
@@ -278,7 +278,7 @@ describe('the call to the server', () => {
       assertUnavailable(await it.bearer())
       assert.match(await gateway.logText(), /SELF_SIGNED/)
     } finally {
-      server.close()
+      await close(server)
     }
   })
 

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import { type EchoedRequest, type EchoUpstream, startEchoUpstream } from '../../demo/echo-upstream.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
-import { headerOf, parseResponse, RawConnection, type RawResponse } from '../support/raw-client.ts'
+import { headerOf, headersOf, parseResponse, RawConnection, type RawResponse } from '../support/raw-client.ts'
 import { type RawUpstream, type RawUpstreamConnection, startRawUpstream } from '../support/raw-upstream.ts'
+import { until } from '../support/until.ts'
 
 /** A second request on the same connection: what an attacker wants to have read as one of its own. */
 const SMUGGLED = 'GET /anything/smuggled HTTP/1.1\r\nHost: api.test\r\n\r\n'
@@ -25,11 +25,6 @@ function responsesIn(bytes: Buffer): RawResponse[] {
     rest = parsed.rest
   }
   return responses
-}
-
-/** Looks again and again until `condition` holds, for at most 5 s: the other process does not say when. */
-async function until(condition: () => boolean): Promise<void> {
-  for (const endMs = performance.now() + 5000; !condition(); await delay(2)) assert.ok(performance.now() < endMs, String(condition))
 }
 
 /** Bytes that must be refused: name, bytes, allowed statuses. */
@@ -254,11 +249,10 @@ describe('bytes that have one meaning are served, and the message is framed anew
       upstream.requests.map(({ target }) => target),
       [upstream.requests[0]?.target, '/anything/smuggled'],
     )
-    return upstream.requests[0] as EchoUpstream['requests'][number]
+    return upstream.requests[0] as EchoedRequest
   }
 
-  const lineOf = (request: { rawHeaders: [string, string][] }, name: string): string[] =>
-    request.rawHeaders.filter(([candidate]) => candidate.toLowerCase() === name).map(([, value]) => value)
+  const lineOf = ({ rawHeaders }: EchoedRequest, name: string): string[] => headersOf({ headers: rawHeaders }, name)
 
   test('chunks in any case, with extensions and leading zeros, become a length', async () => {
     const request = await served(post(['transfer-encoding: ChUnKeD'], '0005;a=b;c="d"\r\nhello\r\n1\r\n!\r\n0\r\n\r\n'))
@@ -346,7 +340,7 @@ describe('bytes that have one meaning are served, and the message is framed anew
     await using other = await startGateway({ database: 'off', declarative: configuration(raw.origin), logLevel: 'error' })
     await using connection = await RawConnection.open(other.proxyPort)
     connection.send(head('GET /first HTTP/1.1', 'Host: a') + head('GET /second HTTP/1.1', 'Host: a'))
-    await until(() => targets.includes('/first'))
+    await until(() => targets.includes('/first'), 'the first request did not arrive', 5000)
     // Another client's request is served meanwhile, so that the second one has had its chance.
     await using bystander = await RawConnection.open(other.proxyPort)
     bystander.send(head('GET /bystander HTTP/1.1', 'Host: a'))
@@ -515,7 +509,7 @@ describe('an early answer leaves no body behind to be read as a request', () => 
     connection.send(chunked(''))
     const piece = `8000\r\n${'a'.repeat(0x8000)}\r\n`
     connection.send(piece + piece + piece)
-    await until(() => upstream.connections === 1)
+    await until(() => upstream.connections === 1, 'the body did not begin to flow', 5000)
     connection.send(`zz\r\nhello\r\n0\r\n\r\n${SMUGGLED}`)
     const responses = responsesIn(await connection.readUntilClose())
     assert.deepEqual(

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { type EchoUpstream, startEchoUpstream } from '../../demo/echo-upstream.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
-import { exchange, headerOf, type RawResponse } from '../support/raw-client.ts'
+import { exchange, headerOf, headersOf, type RawResponse } from '../support/raw-client.ts'
 import { type StubIntrospection, startStubIntrospection } from '../support/stub-introspection.ts'
 
 describe('routing', () => {
@@ -177,7 +177,7 @@ describe('routing', () => {
   })
 
   test('preserve_host sends the Host of the client, otherwise the service has its own', async () => {
-    const hostOf = () => upstream.lastRequest?.rawHeaders.filter(([name]) => name.toLowerCase() === 'host').map(([, value]) => value)
+    const hostOf = () => headersOf({ headers: upstream.lastRequest?.rawHeaders ?? [] }, 'host')
     await targetOf('/preserving', { host: 'Client.Test:99' })
     assert.deepEqual(hostOf(), ['Client.Test:99'])
     await targetOf('/stripped', { host: 'Client.Test:99' })

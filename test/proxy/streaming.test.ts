@@ -7,11 +7,12 @@ import { connect } from 'node:net'
 import type { Writable } from 'node:stream'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import { close, listen } from '../../demo/listening.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
-import { listen } from '../support/listener.ts'
 import { headerOf, RawConnection } from '../support/raw-client.ts'
 import { type RawUpstream, type RawUpstreamConnection, startRawUpstream, type UpstreamScript } from '../support/raw-upstream.ts'
 import { startStubIntrospection } from '../support/stub-introspection.ts'
+import { until } from '../support/until.ts'
 
 const MEBIBYTE = 1024 * 1024
 const HUGE = 200 * MEBIBYTE
@@ -56,8 +57,7 @@ describe('a body passes piece by piece', () => {
 
   /** Lets the next request come over a connection of its own, which `script` serves. */
   async function serveNext(script: UpstreamScript): Promise<void> {
-    for (const connection of upstream.connections) connection.reset()
-    await Promise.all(upstream.connections.map(({ closed }) => closed))
+    await upstream.disconnect()
     upstream.setScript(script)
   }
 
@@ -264,8 +264,7 @@ describe('bodies of any size', { skip: existsSync('/proc/self/status') ? false :
     worker = Number((await gateway.admin('GET', '/')).json?.pids?.workers?.['0'])
   })
   after(async () => {
-    server.closeAllConnections()
-    server.close()
+    await close(server)
     await gateway.stop()
   })
 
@@ -376,7 +375,7 @@ describe('bodies of any size', { skip: existsSync('/proc/self/status') ? false :
     const socket = connect({ port: gateway.proxyPort, host: '127.0.0.1' })
     socket.pause()
     socket.write('GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
-    while (sent === 0) await delay(5)
+    await until(() => sent > 0, 'the upstream sends nothing')
     const held = await standstill(() => sent)
     assert.ok(held < HELD_AT_MOST, `the gateway took ${held} bytes`)
     let received = 0

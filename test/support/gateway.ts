@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { EventEmitter, once } from 'node:events'
+import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { Changes } from './changes.ts'
 import { createHttpClient, type HttpResponse } from './http-client.ts'
+import { cleanEnvironment, runProgram } from './run-program.ts'
 import { temporaryFolder } from './temp.ts'
 
 const REPOSITORY = resolve(import.meta.dirname, '../..')
@@ -53,14 +55,14 @@ export type Gateway = AsyncDisposable & {
   readonly output: string
   /** Undefined while it runs, null when it was killed by a signal. */
   readonly exitCode: number | null | undefined
-  /** Resolves with the exit code when the process has ended. */
+  /** Resolves with the exit code when the process has ended; rejects when it still runs a minute later. */
   readonly exited: Promise<number | null>
   /** What was printed, then the files in the prefix's `logs` folder. */
   logText(): Promise<string>
   /** An Admin API request; a body that is no string is sent as JSON. */
   admin(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<HttpResponse>
   /**
-   * The first match in the output from character `from` on, as soon as it is there. Rejects when the process ends first.
+   * The first match in the output from character `from` on, as soon as it is there. Rejects when the process ends first, or after a minute.
    */
   waitForOutput(pattern: RegExp, from?: number): Promise<RegExpExecArray>
   /** Runs another command of the program (`reload`, `health`, …) on this prefix. */
@@ -90,11 +92,6 @@ export class GatewayStartError extends Error {
 
 /** Addresses as `host:port`, by kind of listener. */
 type Addresses = { proxy: string[]; admin: string[]; status: string[] }
-
-/** The environment without settings that happen to be set where the tests run, and without what marks a test process. */
-function cleanEnvironment(): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(SALLYPORT|KONG)_|^NODE_TEST_CONTEXT$/.test(name)))
-}
 
 async function settingsFor(options: GatewayOptions, prefix: string): Promise<Record<string, string>> {
   const { declarative, database = 'sqlite' } = options
@@ -203,11 +200,6 @@ class Run {
   }
 }
 
-/** The addresses in `run/state.json`: its member `addresses`, or the file's own members. */
-function addressesOf(state: Addresses | { addresses: Addresses }): Addresses {
-  return 'addresses' in state ? state.addresses : state
-}
-
 function portOf(addresses: string[] | undefined): number {
   return Number(addresses?.[0]?.match(/:(\d+)(?=\s|$)/)?.[1] ?? 0)
 }
@@ -234,7 +226,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   }
   const { path: prefix } = await temporaryFolder()
   const stateFile = join(prefix, 'run', 'state.json')
-  const events = new EventEmitter<{ changed: [] }>().setMaxListeners(0)
+  const changes = new Changes()
   const client = createHttpClient()
   const program = options.program ?? [join(REPOSITORY, 'bin', 'sallyport.js')]
   let settings = await settingsFor(options, prefix)
@@ -259,21 +251,24 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
       { ...cleanEnvironment(), ...settings, ...portsOfLastRun() },
       (text) => {
         output = (output + text).slice(-MAX_OUTPUT)
-        events.emit('changed')
+        changes.announce()
       },
-      () => events.emit('changed'),
+      () => changes.announce(),
     )
     if (leftovers.size === 0) process.once('exit', clearLeftovers)
     leftovers.set(prefix, run.pid)
-    const signal = AbortSignal.timeout(START_TIMEOUT_MS)
-    while (!STARTED.test(run.output)) {
-      if (run.exitCode !== undefined) throw new GatewayStartError(`the gateway ended with ${run.exitCode}`, run.output, run.exitCode)
-      await once(events, 'changed', { signal }).catch(() => {
-        killGroup(run.pid)
-        throw new GatewayStartError(`the gateway was not ready within ${START_TIMEOUT_MS} ms`, run.output, run.exitCode)
-      })
+    const failed = (how: string) => new GatewayStartError(`the gateway ${how}`, run.output, run.exitCode)
+    const started = () => {
+      if (STARTED.test(run.output)) return true
+      if (run.exitCode !== undefined) throw failed(`ended with ${run.exitCode}`)
+      return undefined
     }
-    state = addressesOf(JSON.parse(await readFile(stateFile, 'utf8')))
+    const late = () => {
+      killGroup(run.pid)
+      return failed(`was not ready within ${START_TIMEOUT_MS} ms`)
+    }
+    await changes.until(started, late, START_TIMEOUT_MS)
+    state = JSON.parse(await readFile(stateFile, 'utf8')).addresses
   }
 
   async function clearAway(): Promise<void> {
@@ -284,6 +279,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   }
 
   let stopping: Promise<void> | undefined
+  const stop = () => (stopping ??= terminate())
 
   async function terminate(): Promise<void> {
     try {
@@ -337,7 +333,11 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
       return run.exitCode
     },
     get exited() {
-      return run.exited
+      const watched = run
+      return changes.until(
+        () => watched.exitCode,
+        (timeoutMs) => new Error(`the gateway still runs after ${timeoutMs} ms\n${output}`),
+      )
     },
     async logText() {
       const folder = join(prefix, 'logs')
@@ -350,26 +350,25 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     async waitForOutput(pattern, from = 0) {
       const search = new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, ''))
       const watched = run
-      for (;;) {
+      const find = () => {
         const match = search.exec(output.slice(from))
-        if (match !== null) return match
-        if (watched.exitCode !== undefined) throw new Error(`the gateway ended before it printed ${pattern}\n${output}`)
-        await once(events, 'changed')
+        if (match === null && watched.exitCode !== undefined) throw new Error(`the gateway ended before it printed ${pattern}\n${output}`)
+        return match ?? undefined
       }
+      return changes.until(find, (timeoutMs) => new Error(`the gateway did not print ${pattern} within ${timeoutMs} ms\n${output}`))
     },
     async command(...parameters) {
-      const other = new Run(
-        [...program, ...parameters, ...confArguments],
-        { ...cleanEnvironment(), ...settings },
-        () => {},
-        () => {},
-      )
-      return { exitCode: await other.exited, output: other.output }
+      const env = { ...cleanEnvironment(), ...settings }
+      const { exitCode, out, err } = await runProgram(process.execPath, [...program, ...parameters, ...confArguments], {
+        cwd: REPOSITORY,
+        env,
+      })
+      return { exitCode, output: out + err }
     },
     signal(signal) {
       process.kill(run.pid, signal)
     },
-    stop: () => (stopping ??= terminate()),
+    stop,
     quit: () => run.end('SIGQUIT'),
     async kill9() {
       await run.end('SIGKILL')
@@ -380,6 +379,6 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
       settings = { ...settings, ...env }
       await start()
     },
-    [Symbol.asyncDispose]: () => (stopping ??= terminate()),
+    [Symbol.asyncDispose]: stop,
   }
 }

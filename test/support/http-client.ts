@@ -39,7 +39,8 @@ function encode(body: unknown): { bytes: string | Uint8Array | null; type?: stri
   return { bytes: JSON.stringify(body), type: 'application/json' }
 }
 
-function parse(text: string): Json | null | undefined {
+/** The value of a JSON text, undefined when it is not one. */
+export function parseJson(text: string): Json | null | undefined {
   try {
     return JSON.parse(text)
   } catch {
@@ -53,7 +54,8 @@ function headersFor(headers: HttpRequestOptions['headers'] = {}, type: string | 
   return type === undefined || named ? headers : { 'content-type': type, ...headers }
 }
 
-function joined(pairs: [string, string][]): Record<string, string> {
+/** Header fields by name in lower case, repeated ones joined with `, `. */
+export function joinFields(pairs: readonly (readonly [name: string, value: string])[]): Record<string, string> {
   const headers: Record<string, string> = {}
   for (const [name, value] of pairs) {
     const key = name.toLowerCase()
@@ -89,7 +91,7 @@ export function createHttpClient(origin?: string): HttpClient {
       names[index * 2] ?? '',
       names[index * 2 + 1] ?? '',
     ])
-    return { status: response.statusCode, headers: joined(rawHeaders), rawHeaders, text, json: parse(text) }
+    return { status: response.statusCode, headers: joinFields(rawHeaders), rawHeaders, text, json: parseJson(text) }
   }
 
   const close = () => agent.destroy()

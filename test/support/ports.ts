@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import { listen } from './listener.ts'
+import { listen } from '../../demo/listening.ts'
 
 /** A port on the loopback address where nothing listens, for tests of refused connections. */
 export async function unusedPort(): Promise<number> {

@@ -1,8 +1,9 @@
-import { EventEmitter, once } from 'node:events'
+import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { parseResponse, type RawResponse } from './raw-message.ts'
+import { RawSocket } from './raw-socket.ts'
 
-export { headerOf, headersOf, MalformedMessageError, parseResponse, type RawResponse } from './raw-message.ts'
+export { headerOf, headersOf, parseResponse, type RawResponse } from './raw-message.ts'
 
 export type RawOptions = {
   /** Default 127.0.0.1. */
@@ -22,39 +23,12 @@ export class RawClientError extends Error {
 }
 
 /** A TCP connection on which a test decides every byte. It is never opened again by itself. */
-export class RawConnection implements AsyncDisposable {
-  readonly #socket: Socket
+export class RawConnection extends RawSocket implements AsyncDisposable {
   readonly #timeoutMs: number
-  readonly #events = new EventEmitter<{ changed: [] }>().setMaxListeners(0)
-  #unread: Buffer = Buffer.alloc(0)
-  #ended = false
-  /** Resolves when the connection is closed, by whichever side. */
-  readonly closed: Promise<void>
-  /** For instance `ECONNRESET`, when the connection ended with an error. */
-  errorCode: string | undefined
 
   private constructor(socket: Socket, timeoutMs: number) {
-    this.#socket = socket
+    super(socket)
     this.#timeoutMs = timeoutMs
-    const changed = () => void this.#events.emit('changed')
-    socket.on('data', (chunk: Buffer) => {
-      this.#unread = Buffer.concat([this.#unread, chunk])
-      changed()
-    })
-    socket.on('error', (error: NodeJS.ErrnoException) => {
-      this.errorCode = error.code ?? error.message
-    })
-    socket.on('end', () => {
-      this.#ended = true
-      changed()
-    })
-    this.closed = new Promise((resolve) => {
-      socket.once('close', () => {
-        this.#ended = true
-        changed()
-        resolve()
-      })
-    })
   }
 
   /** @throws the socket's error when the connection is refused */
@@ -66,42 +40,23 @@ export class RawConnection implements AsyncDisposable {
 
   /** What has come and was not read. */
   get unread(): Buffer {
-    return this.#unread
-  }
-
-  /** True once the other side has closed its direction or the connection is gone. */
-  get ended(): boolean {
-    return this.#ended
+    return this.bytes
   }
 
   /** Sends bytes; a string is taken as Latin-1. */
   send(bytes: string | Uint8Array): void {
-    if (typeof bytes === 'string') this.#socket.write(bytes, 'latin1')
-    else this.#socket.write(bytes)
+    if (typeof bytes === 'string') this.socket.write(bytes, 'latin1')
+    else this.socket.write(bytes)
   }
 
   /** Closes our direction. */
   end(): void {
-    this.#socket.end()
+    this.socket.end()
   }
 
   /** Closes at once. */
   destroy(): void {
-    this.#socket.destroy()
-  }
-
-  /** Closes with a TCP reset. */
-  reset(): void {
-    this.#socket.resetAndDestroy()
-  }
-
-  /** Stops reading, so that the other side meets a full window; `resume` goes on. */
-  pause(): void {
-    this.#socket.pause()
-  }
-
-  resume(): void {
-    this.#socket.resume()
+    this.socket.destroy()
   }
 
   /**
@@ -112,8 +67,8 @@ export class RawConnection implements AsyncDisposable {
    * @throws {MalformedMessageError}
    */
   async readResponse({ method = 'GET', timeoutMs = this.#timeoutMs } = {}): Promise<RawResponse> {
-    const parsed = await this.#wait('a response', timeoutMs, () => parseResponse(this.#unread, { method, ended: this.#ended }))
-    this.#unread = parsed.rest
+    const parsed = await this.#wait('a response', timeoutMs, () => parseResponse(this.bytes, { method, ended: this.ended }))
+    this.bytes = parsed.rest
     return parsed.response
   }
 
@@ -128,12 +83,12 @@ export class RawConnection implements AsyncDisposable {
   /** Everything up to and including `marker`, or that many bytes. */
   async readUntil(marker: string | number, { timeoutMs = this.#timeoutMs } = {}): Promise<Buffer> {
     const end = await this.#wait(JSON.stringify(marker), timeoutMs, () => {
-      if (typeof marker === 'number') return this.#unread.length >= marker ? marker : undefined
-      const start = this.#unread.indexOf(marker, 0, 'latin1')
+      if (typeof marker === 'number') return this.bytes.length >= marker ? marker : undefined
+      const start = this.bytes.indexOf(marker, 0, 'latin1')
       return start === -1 ? undefined : start + marker.length
     })
-    const bytes = this.#unread.subarray(0, end)
-    this.#unread = this.#unread.subarray(end)
+    const bytes = this.bytes.subarray(0, end)
+    this.bytes = this.bytes.subarray(end)
     return bytes
   }
 
@@ -143,9 +98,9 @@ export class RawConnection implements AsyncDisposable {
    * @throws {RawClientError} still open after `timeoutMs`
    */
   async readUntilClose({ timeoutMs = this.#timeoutMs } = {}): Promise<Buffer> {
-    await this.#wait('the end of the connection', timeoutMs, () => (this.#ended ? true : undefined))
-    const bytes = this.#unread
-    this.#unread = Buffer.alloc(0)
+    await this.#wait('the end of the connection', timeoutMs, () => (this.ended ? true : undefined))
+    const bytes = this.bytes
+    this.bytes = Buffer.alloc(0)
     return bytes
   }
 
@@ -154,19 +109,14 @@ export class RawConnection implements AsyncDisposable {
     await this.closed
   }
 
-  async #wait<Value>(what: string, timeoutMs: number, find: () => Value | undefined): Promise<Value> {
-    const signal = AbortSignal.timeout(timeoutMs)
-    for (;;) {
-      const found = find()
-      if (found !== undefined) return found
-      if (this.#ended) {
-        const how = this.errorCode === undefined ? 'closed' : `failed (${this.errorCode})`
-        throw new RawClientError(`the connection ${how} before ${what} was complete`, this.#unread)
-      }
-      await once(this.#events, 'changed', { signal }).catch(() => {
-        throw new RawClientError(`no ${what} within ${timeoutMs} ms`, this.#unread)
-      })
-    }
+  #wait<Value>(what: string, timeoutMs: number, find: () => Value | undefined): Promise<Value> {
+    const how = () => (this.errorCode === undefined ? 'closed' : `failed (${this.errorCode})`)
+    return this.wait(
+      find,
+      () => new RawClientError(`the connection ${how()} before ${what} was complete`, this.bytes),
+      () => new RawClientError(`no ${what} within ${timeoutMs} ms`, this.bytes),
+      timeoutMs,
+    )
   }
 }
 

@@ -1,54 +1,24 @@
-import { EventEmitter, once } from 'node:events'
-import { createServer, type Socket } from 'node:net'
-import { Counter, listen } from './listener.ts'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { listen } from '../../demo/listening.ts'
+import { Counter } from './changes.ts'
 import { parseRequest, type RawRequest } from './raw-message.ts'
+import { RawSocket } from './raw-socket.ts'
 
 /** A connection that somebody opened to the raw upstream; the script decides every byte of the answer. */
-export class RawUpstreamConnection {
-  readonly #socket: Socket
-  readonly #events = new EventEmitter<{ changed: [] }>().setMaxListeners(0)
-  #received: Buffer = Buffer.alloc(0)
+export class RawUpstreamConnection extends RawSocket {
   #read = 0
-  #ended = false
-  /** Resolves when the connection is closed, by whichever side. */
-  readonly closed: Promise<void>
-
-  constructor(socket: Socket) {
-    this.#socket = socket
-    const changed = () => void this.#events.emit('changed')
-    socket.on('data', (chunk: Buffer) => {
-      this.#received = Buffer.concat([this.#received, chunk])
-      changed()
-    })
-    // A reset by the other side is an end like any other to a script.
-    socket.on('error', () => {})
-    socket.on('end', () => {
-      this.#ended = true
-      changed()
-    })
-    this.closed = new Promise((resolve) => {
-      socket.once('close', () => {
-        this.#ended = true
-        changed()
-        resolve()
-      })
-    })
-  }
 
   /** Every byte received so far. */
   get received(): Buffer {
-    return this.#received
-  }
-
-  /** True once the other side has closed its direction or the connection is gone. */
-  get ended(): boolean {
-    return this.#ended
+    return this.bytes
   }
 
   /** Resolves when that many bytes, or that text, have come since the connection was opened. Rejects when it ends before. */
   async waitFor(what: number | string): Promise<void> {
     await this.#wait(
-      () => (typeof what === 'number' ? this.#received.length >= what : this.#received.includes(what, 0, 'latin1')) || undefined,
+      JSON.stringify(what),
+      () => (typeof what === 'number' ? this.bytes.length >= what : this.bytes.includes(what, 0, 'latin1')) || undefined,
     )
   }
 
@@ -58,7 +28,7 @@ export class RawUpstreamConnection {
    * @throws {MalformedMessageError}
    */
   async readRequest(): Promise<RawRequest> {
-    const { request } = await this.#wait(() => parseRequest(this.#received.subarray(this.#read)))
+    const { request } = await this.#wait('request', () => parseRequest(this.bytes.subarray(this.#read)))
     this.#read += request.raw.length
     return request
   }
@@ -66,35 +36,21 @@ export class RawUpstreamConnection {
   /** Sends bytes, a string as Latin-1; resolves when they are handed to the system, also when the other side is gone. */
   async respond(bytes: string | Uint8Array): Promise<void> {
     const data = typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes
-    if (!this.#socket.destroyed) await new Promise<void>((resolve) => void this.#socket.write(data, () => resolve()))
+    if (!this.socket.destroyed) await new Promise<void>((resolve) => void this.socket.write(data, () => resolve()))
   }
 
   /** Closes our direction after what was sent. */
   close(): void {
-    this.#socket.end()
+    this.socket.end()
   }
 
-  /** Closes with a TCP reset. */
-  reset(): void {
-    this.#socket.resetAndDestroy()
-  }
-
-  /** Stops reading, so that the other side meets a full window. */
-  pause(): void {
-    this.#socket.pause()
-  }
-
-  resume(): void {
-    this.#socket.resume()
-  }
-
-  async #wait<Value>(find: () => Value | undefined): Promise<Value> {
-    for (;;) {
-      const found = find()
-      if (found !== undefined) return found
-      if (this.#ended) throw new Error(`the connection ended after ${JSON.stringify(this.#received.toString('latin1'))}`)
-      await once(this.#events, 'changed')
-    }
+  #wait<Value>(what: string, find: () => Value | undefined): Promise<Value> {
+    const received = () => JSON.stringify(this.bytes.toString('latin1'))
+    return this.wait(
+      find,
+      () => new Error(`the connection ended after ${received()}`),
+      (timeoutMs) => new Error(`no ${what} within ${timeoutMs} ms, but ${received()}`),
+    )
   }
 }
 
@@ -109,6 +65,8 @@ export type RawUpstream = AsyncDisposable & {
   connected(count: number): Promise<void>
   /** Takes the place of the script for connections opened from now on. */
   setScript(script: UpstreamScript): void
+  /** Resets every connection, so that the next request comes over a new one; waits for their end. */
+  disconnect(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -132,11 +90,16 @@ export async function startRawUpstream(script: UpstreamScript): Promise<RawUpstr
   })
   const port = await listen(server)
 
+  async function disconnect(): Promise<void> {
+    for (const connection of connections) connection.reset()
+    await Promise.all(connections.map(({ closed }) => closed))
+  }
+
   async function stop(): Promise<void> {
     if (!server.listening) return
     const closed = once(server, 'close')
     server.close()
-    for (const connection of connections) connection.reset()
+    await disconnect()
     await closed
   }
 
@@ -149,6 +112,7 @@ export async function startRawUpstream(script: UpstreamScript): Promise<RawUpstr
     setScript(next) {
       current = next
     },
+    disconnect,
     stop,
     [Symbol.asyncDispose]: stop,
   }

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { Counter, listen } from './listener.ts'
+import { close, listen } from '../../demo/listening.ts'
+import { Counter } from './changes.ts'
 
 /** Requests remembered at most; the oldest is dropped first. */
 const MAX_RECORDED_REQUESTS = 100_000
@@ -110,12 +111,9 @@ export async function startStubIntrospection(
   const port = await listen(server)
 
   async function pause(): Promise<void> {
-    if (!server.listening) return
-    const closed = once(server, 'close')
-    server.close()
-    server.closeAllConnections()
+    await close(server)
     // The server says that it is closed before its responses say that they are cut off.
-    await Promise.all([closed, ...exchanges])
+    await Promise.all(exchanges)
   }
 
   function release(): void {
