@@ -49,6 +49,10 @@ test('JSON is literal: types stay, dotted keys stay, of duplicated members the l
   assert.deepEqual(values, { 'a.b': '80', n: 2, z: null })
 })
 
+test('a form is UTF-8 whether its bytes are escaped or not', async () => {
+  assert.deepEqual((await readArguments([FORM], bytes('a=jürgen&b=j%C3%BCrgen&€=1'))).values, { a: 'jürgen', b: 'jürgen', '€': '1' })
+})
+
 test('a member called __proto__ is an ordinary member, in JSON and in forms', async () => {
   const { values } = await readArguments(['application/json'], bytes('{"__proto__":{"polluted":1},"a":{"__proto__":2}}'))
   assert.deepEqual(Object.keys(values), ['__proto__', 'a'])

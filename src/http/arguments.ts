@@ -63,7 +63,8 @@ export async function readArguments(
     throw new ArgumentsError(415, null)
   }
   if (type.startsWith('application/json')) return readJson(textOf(body))
-  if (type.startsWith('application/x-www-form-urlencoded')) return { kind: 'form', values: decodeForm(textOf(body)), text: null }
+  if (type.startsWith('application/x-www-form-urlencoded'))
+    return { kind: 'form', values: decodeForm(bytesOf(body).toString('latin1')), text: null }
   if (type.startsWith('multipart/form-data')) return { kind: 'form', values: await decodeMultipart(type, body), text: null }
   if (options.yaml === true && (type.startsWith('application/yaml') || type.startsWith('text/yaml'))) {
     return { kind: 'yaml', values: {}, text: textOf(body) }
@@ -72,7 +73,11 @@ export async function readArguments(
 }
 
 function textOf(body: Uint8Array): string {
-  return Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8')
+  return bytesOf(body).toString('utf8')
+}
+
+function bytesOf(body: Uint8Array): Buffer {
+  return Buffer.from(body.buffer, body.byteOffset, body.byteLength)
 }
 
 // ------------------------------------------------------------------------------------------------------------------------------------------ JSON
@@ -99,7 +104,7 @@ export function isDeeperThan(value: unknown, levels: number): boolean {
 // ----------------------------------------------------------------------------------------------------------------------------------------- forms
 
 /**
- * Decodes `application/x-www-form-urlencoded` text. A name without `=` is `true`, `name=` the empty string.
+ * Decodes `application/x-www-form-urlencoded`, a byte string. A name without `=` is `true`, `name=` the empty string.
  * @throws {ArgumentsError} 400 for more than 1000 arguments
  */
 export function decodeForm(text: string): Record<string, unknown> {
