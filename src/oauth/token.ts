@@ -1,8 +1,9 @@
 /** The token endpoint: password, client credentials and refresh grants (RFC 6749 sections 4.3, 4.4 and 6) and its answers (section 5). */
 import { numericDate } from './claims.ts'
+import { echoesSecret } from './echo.ts'
 import { addParameters, type FormRequest, type Pairs, withHeaders } from './form.ts'
-import type { HttpResponse } from './http.ts'
-import { type JsonObject, parseJsonObject, textOf } from './json.ts'
+import type { HttpRequest, HttpResponse } from './http.ts'
+import { type JsonObject, type JsonValue, parseJsonObject, textOf } from './json.ts'
 import { decodeJwt } from './jwt.ts'
 
 /** What is presented to the token endpoint. The credentials of a client credentials grant are those of client authentication. */
@@ -93,9 +94,15 @@ const MAX_ERROR_TEXT = 256
  *
  * @param nowS       seconds since the epoch, when the answer arrived
  * @param grant_type of the request: a refresh token beside a client credentials grant is ignored (RFC 6749 section 4.4.3)
+ * @param request what was sent: an error text that gives secrets of it back is dropped
  */
-export function interpretTokenResponse(response: HttpResponse, nowS: number, grant_type?: Grant['grant_type']): TokenOutcome {
-  if (response.status >= 400 && response.status < 500) return refusal(response)
+export function interpretTokenResponse(
+  response: HttpResponse,
+  nowS: number,
+  grant_type?: Grant['grant_type'],
+  request?: HttpRequest,
+): TokenOutcome {
+  if (response.status >= 400 && response.status < 500) return refusal(response, request)
   if (response.status !== 200) return { kind: 'failure', reason: 'unexpected_status' }
   const members = parseJsonObject(response.body)
   if (members === null) return { kind: 'failure', reason: 'not_a_json_object' }
@@ -117,10 +124,10 @@ export function interpretTokenResponse(response: HttpResponse, nowS: number, gra
   }
 }
 
-function refusal(response: HttpResponse): TokenOutcome {
+function refusal(response: HttpResponse, request: HttpRequest | undefined): TokenOutcome {
   const members = parseJsonObject(response.body)
-  const error = cleanText(textOf(members?.['error']))
-  const error_description = cleanText(textOf(members?.['error_description']))
+  const error = errorText(members?.['error'], request)
+  const error_description = errorText(members?.['error_description'], request)
   return {
     kind: 'refused',
     status: response.status,
@@ -147,6 +154,9 @@ function textMember<Name extends string>(members: JsonObject, name: Name): { [na
   return text === undefined ? {} : ({ [name]: text } as { [name in Name]?: string })
 }
 
-function cleanText(text: string | undefined): string | undefined {
-  return text?.slice(0, MAX_ERROR_TEXT).replace(/[^\x20-\x7e]/g, '?')
+/** The server's words, fit for a log: cut, printable, and without secrets of ours. */
+function errorText(member: JsonValue | undefined, request: HttpRequest | undefined): string | undefined {
+  const text = textOf(member)
+  if (text === undefined || (request !== undefined && echoesSecret(text, request))) return undefined
+  return text.slice(0, MAX_ERROR_TEXT).replace(/[^\x20-\x7e]/g, '?')
 }

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { HttpRequest } from '../../../oauth/http.ts'
 import { publicJwks } from '../../../oauth/jwks.ts'
 import {
   basic,
   bearer,
+  bodyOf,
   createWorld,
   DISCOVERY,
   DOWN,
@@ -67,6 +69,38 @@ test('wrong credentials are refused with both challenges and not kept, and right
   assert.equal(statusOf(await it.send(basic('john:wrong'))), 401)
   assert.equal(calls(it), 3)
   for (const secret of ['doe', 'wrong', 'shop-secret', 'at-1']) assert.ok(!it.logged.text().includes(`"${secret}"`))
+})
+
+test("a provider's words that echo the request reach neither the log nor the caller", async () => {
+  const secrets = ['s3cr:pw &ü', 'header-s3cr', 'argument-s3cr', 'shop-secret']
+  const it = setUp({
+    display_errors: true,
+    token_headers_names: ['X-Key'],
+    token_headers_values: ['header-s3cr'],
+    token_post_args_names: ['apikey'],
+    token_post_args_values: ['argument-s3cr'],
+  })
+  const echoes: ((request: HttpRequest | undefined) => string)[] = [
+    (request) => request?.body ?? '',
+    (request) => `${'x'.repeat(250)}${request?.body}`,
+    (request) => decodeURIComponent((request?.body ?? '').replaceAll('+', ' ')),
+    (request) => JSON.stringify(request?.headers),
+    (request) => Buffer.from(formOf(request)['password'] ?? '').toString('base64url'),
+  ]
+  for (const echo of echoes) {
+    for (const member of ['error', 'error_description']) {
+      it.answer(TOKEN, (request) => ({ status: 400, text: JSON.stringify({ error: 'invalid_grant', [member]: echo(request) }) }))
+      const context = await it.send(basic(`john:${secrets[0]}`))
+      assert.equal(statusOf(context), 401)
+      const seen = `${it.logged.text()}${JSON.stringify(context.response.headers.toRaw())}${await bodyOf(context)}`
+      for (const secret of secrets) {
+        for (const spelling of [secret, encodeURIComponent(secret), Buffer.from(secret).toString('base64url')]) {
+          assert.ok(!seen.includes(spelling), `${member}: ${spelling}`)
+        }
+      }
+      if (member === 'error_description') assert.match(it.logged.text(), /invalid_grant/)
+    }
+  }
 })
 
 test('scopes, audience and parameters of operator and caller are sent; only scope and audience of the caller replace anything', async () => {

@@ -201,14 +201,19 @@ export class PasswordFlow implements Flow<PairAttempt> {
 
   async #grant(question: Question, grant: Grant, keptRefreshToken: string | null): Promise<Loaded<Obtained>> {
     const { kit } = this.#parts
-    const answer = await callProvider(() => this.#request(question, grant), {
+    let sent: HttpRequest | undefined
+    const request = async (): Promise<HttpRequest> => {
+      sent = await this.#request(question, grant)
+      return sent
+    }
+    const answer = await callProvider(request, {
       http: this.#http,
       guard: this.#guardOf(question.endpoint),
       timeoutMs: this.#timeoutMs,
       now: kit.now,
     })
     if (isFailed(answer)) return leave(answer)
-    const outcome = interpretTokenResponse(answer, kit.now() / 1000, grant.grant_type)
+    const outcome = interpretTokenResponse(answer, kit.now() / 1000, grant.grant_type, sent)
     if (outcome.kind === 'granted') return this.#keep(withRefreshToken(outcome, keptRefreshToken), question)
     return outcome.kind === 'refused' ? refusal(outcome) : leave(malformed(outcome.reason, answer.status))
   }
