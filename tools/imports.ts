@@ -73,9 +73,8 @@ const violations = [...new Set(imports.flatMap((one) => violation(one) ?? []))]
 for (const line of violations) process.stderr.write(`${line}\n`)
 
 const page = readFileSync(join(ROOT, PICTURE), 'utf8')
-const current = page.replace(
-  /(<!-- imports -->\n)[\s\S]*?(\n<!-- \/imports -->)/,
-  (_, open: string, close: string) => `${open}${draw(imports)}${close}`,
-)
+const marked = /(<!-- imports -->\n)[\s\S]*?(<!-- \/imports -->)/
+if (!marked.test(page)) throw new Error(`${PICTURE}: the marks of the picture are missing`)
+const current = page.replace(marked, (_, open: string, close: string) => `${open}${draw(imports)}\n${close}`)
 publish({ [PICTURE]: current }, !process.argv.includes('--write'))
 if (violations.length > 0) process.exitCode = 1
