@@ -1,4 +1,5 @@
-import { isVaultReference, readEnvVault, VaultReferenceError } from '../config/vault-reference.ts'
+import { readEnvVault, VaultReferenceError } from '../config/vault-reference.ts'
+import { isVaultReference } from '../schema/field.ts'
 import { COMMON_USAGE, CONF, CONF_USAGE, type Command, CommandError, PREFIX, PREFIX_USAGE } from './command.ts'
 import { loadFor } from './sources.ts'
 

@@ -203,6 +203,14 @@ test('a vault reference that leads nowhere is fatal, and named', () => {
   assert.match(errorsOf({ KONG_TRUSTED_IPS: '::1, {vault://env/x}' })[0] ?? '', /for config option 'trusted_ips\[2\]'$/)
 })
 
+test('a reference with a mistake in it is an error and never the value itself', () => {
+  for (const text of ['{vault://env/tok#next}', '{vault://env/a/b/c}', '{vault://e.nv/tok}']) {
+    const [error = '', ...more] = errorsOf({ KONG_ADMIN_TOKEN: text })
+    assert.match(error, /not a reference .* for config option 'admin_token'$/)
+    assert.deepEqual(more, [])
+  }
+})
+
 test('what comes out of a vault is never echoed, and an empty secret is an error', () => {
   assert.deepEqual(errorsOf({ KONG_LOG_LEVEL: '{vault://env/x}', X: 'hunter2' }), [
     "log_level: what '{vault://env/x}' refers to is not a valid value",

@@ -8,13 +8,14 @@
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { isVaultReference } from '../schema/field.ts'
 import { errorText } from '../util/errors.ts'
 import { checkSettings } from './check.ts'
 import { parseConfFile, unescapeHash } from './conf-file.ts'
 import { type Place, type Setting, SettingViolation } from './setting.ts'
 import { isSettingName, SETTING_NAMES, SETTINGS, SETTINGS_WITHOUT_EFFECT, type SettingName, type Settings } from './settings.ts'
 import { splitList } from './units.ts'
-import { type Environment, isVaultReference, readEnvVault, VaultReferenceError } from './vault-reference.ts'
+import { type Environment, readEnvVault, VaultReferenceError } from './vault-reference.ts'
 
 /** Where settings come from. */
 export interface SettingsSources {

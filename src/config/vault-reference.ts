@@ -24,11 +24,6 @@ export class VaultReferenceError extends Error {
   }
 }
 
-/** Whether the whole text is a vault reference; a reference inside other text is just text (Kong). */
-export function isVaultReference(text: string): boolean {
-  return parseVaultReference(text) !== null
-}
-
 /** Takes a reference apart, or gives null if the whole text is not one. */
 export function parseVaultReference(text: string): VaultReference | null {
   const match = /^\{vault:\/\/([a-z0-9_-]+)\/([^/?#{}]+)(?:\/([^/?#{}]+))?\/?(?:\?([^#{}]*))?(?:#(\d{1,9}))?\}$/i.exec(text)
