@@ -4,6 +4,7 @@ import type { Settings } from './config/settings.ts'
 import type { Database } from './db/database.ts'
 import { createDatabase } from './db/open.ts'
 import type { AnyPlugin } from './plugin/define.ts'
+import { loadPlugins } from './plugin/loader.ts'
 
 /** The embedded database in the data directory. @throws {GatewayError} as `createDatabase` */
 export async function openSqliteDatabase(settings: Settings, plugins: ReadonlyMap<string, AnyPlugin>): Promise<Database> {
@@ -14,6 +15,15 @@ export async function openSqliteDatabase(settings: Settings, plugins: ReadonlyMa
 /** No database: everything in memory, and in `persistFile` for the next start where one is given. @throws {GatewayError} as `createDatabase` */
 export async function openOffDatabase(plugins: ReadonlyMap<string, AnyPlugin>, persistFile?: string): Promise<Database> {
   return await createDatabase({ kind: 'off', plugins: schemasOf(plugins), ...(persistFile === undefined ? {} : { persistFile }) })
+}
+
+/** The installed plugins that the setting `plugins` allows: `bundled` is all that are installed here. @throws {Error} one is not installed, or cannot be loaded */
+export async function loadEnabledPlugins({ plugins: names, plugins_dir }: Settings): Promise<ReadonlyMap<string, AnyPlugin>> {
+  const installed = await loadPlugins(plugins_dir)
+  if (names.includes('bundled')) return installed
+  const missing = names.filter((name) => name !== 'off' && !installed.has(name))
+  if (missing.length > 0) throw new Error(`plugins: not installed: ${missing.join(', ')}`)
+  return new Map([...installed].filter(([name]) => names.includes(name)))
 }
 
 function schemasOf(plugins: ReadonlyMap<string, AnyPlugin>) {

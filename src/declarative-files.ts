@@ -1,11 +1,10 @@
 /** Declarative files without a running gateway: what `config parse`, `db_import` and `db_export` need. */
 import { mkdirSync } from 'node:fs'
 import type { Settings } from './config/settings.ts'
-import { openOffDatabase, openSqliteDatabase } from './configured-database.ts'
+import { loadEnabledPlugins, openOffDatabase, openSqliteDatabase } from './configured-database.ts'
 import type { Database, EntityTree } from './db/database.ts'
 import { exportDeclarative } from './db/declarative/export.ts'
 import { loadDeclarativeFile, schemasOf } from './db/declarative/load.ts'
-import { loadPlugins } from './plugin/loader.ts'
 
 /** A database that closes with its scope. */
 export type ScopedDatabase = Database & AsyncDisposable
@@ -13,12 +12,12 @@ export type ScopedDatabase = Database & AsyncDisposable
 /** The configured database. @throws with a message for the operator */
 export async function openDatabase(settings: Settings): Promise<ScopedDatabase> {
   mkdirSync(settings.prefix, { recursive: true })
-  return scoped(await openSqliteDatabase(settings, await loadPlugins(settings.plugins_dir)))
+  return scoped(await openSqliteDatabase(settings, await loadEnabledPlugins(settings)))
 }
 
 /** An empty database in memory: the schemas are there, nothing is read or written. */
 export async function openUnused(settings: Settings): Promise<ScopedDatabase> {
-  return scoped(await openOffDatabase(await loadPlugins(settings.plugins_dir)))
+  return scoped(await openOffDatabase(await loadEnabledPlugins(settings)))
 }
 
 /** Reads a file. @throws with Kong's text, one line per fault */

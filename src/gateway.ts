@@ -14,12 +14,12 @@ import type { Listener } from './config/listeners.ts'
 import type { Settings } from './config/settings.ts'
 import { KONG_VERSION, SALLYPORT_VERSION } from './config/version.ts'
 import { Configuration } from './configuration.ts'
-import { openOffDatabase, openSqliteDatabase } from './configured-database.ts'
+import { loadEnabledPlugins, openOffDatabase, openSqliteDatabase } from './configured-database.ts'
 import type { Database } from './db/database.ts'
 import { loadDeclarativeFile, loadDeclarativeText } from './db/declarative/load.ts'
 import type { AdminRoute, PluginAdminKit } from './plugin/admin-route.ts'
 import type { AnyPlugin } from './plugin/define.ts'
-import { loadPluginAdmins, loadPlugins } from './plugin/loader.ts'
+import { loadPluginAdmins } from './plugin/loader.ts'
 import { WorkerPool } from './proxy/worker-pool.ts'
 import type { WorkerStats } from './proxy/worker-protocol.ts'
 import { workerSettings } from './proxy/worker-settings.ts'
@@ -102,7 +102,7 @@ class RunningGateway implements Gateway {
     const settings = this.#settings
     mkdirSync(settings.prefix, { recursive: true })
     const nodeId = settings.node_id ?? keepNodeId(settings.prefix)
-    this.#plugins = enabledPlugins(await loadPlugins(settings.plugins_dir), settings.plugins)
+    this.#plugins = await loadEnabledPlugins(settings)
     const database = await this.#openDatabase()
     this.#database = database
     const pool = new WorkerPool({
@@ -293,12 +293,4 @@ function keepNodeId(prefix: string): string {
   const id = randomUUID()
   writeFileSync(file, `${id}\n`, { mode: 0o640 })
   return id
-}
-
-/** The plugins that `plugins` allows: `bundled` is all that are installed here. */
-function enabledPlugins(installed: ReadonlyMap<string, AnyPlugin>, names: readonly string[]): ReadonlyMap<string, AnyPlugin> {
-  if (names.includes('bundled')) return installed
-  const missing = names.filter((name) => name !== 'off' && !installed.has(name))
-  if (missing.length > 0) throw new Error(`plugins: not installed: ${missing.join(', ')}`)
-  return new Map([...installed].filter(([name]) => names.includes(name)))
 }

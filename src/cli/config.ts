@@ -71,7 +71,13 @@ ${COMMON_USAGE}`,
 }
 
 function init({ positionals, terminal }: Invocation): number {
-  writeNew(resolve(terminal.cwd, positionals[1] ?? './kong.yml'), EXAMPLE, positionals[1] ?? './kong.yml', '.\nWill not overwrite it.')
+  writeNew(
+    resolve(terminal.cwd, positionals[1] ?? './kong.yml'),
+    EXAMPLE,
+    positionals[1] ?? './kong.yml',
+    '.\nWill not overwrite it.',
+    0o644,
+  )
   return 0
 }
 
@@ -106,7 +112,7 @@ async function exportFile(invocation: Invocation): Promise<number> {
   const { openDatabase, writeConfiguration } = await import('../declarative-files.ts')
   await using database = await openDatabase(settings)
   const name = invocation.positionals[1] ?? './kong.yml'
-  writeNew(resolve(invocation.terminal.cwd, name), await writeConfiguration(database), name, '. Will not overwrite it.')
+  writeNew(resolve(invocation.terminal.cwd, name), await writeConfiguration(database), name, '. Will not overwrite it.', SECRET_MODE)
   return 0
 }
 
@@ -115,6 +121,9 @@ function fileOf({ positionals, terminal }: Invocation): string {
   if (file === undefined) throw new CommandError('expected a declarative configuration file; see `sallyport config --help`')
   return resolve(terminal.cwd, file)
 }
+
+/** An export holds every secret in clear. */
+const SECRET_MODE = 0o600
 
 /** A database in files belongs to one process at a time. */
 function demandDatabase({ database, prefix }: Settings, command: string): void {
@@ -127,9 +136,9 @@ function demandDatabase({ database, prefix }: Settings, command: string): void {
   throw new CommandError(`the gateway in ${prefix} is running and holds the database: use the Admin API or decK, or stop it first`)
 }
 
-function writeNew(path: string, text: string, name: string, refusal: string): void {
+function writeNew(path: string, text: string, name: string, refusal: string, mode: number): void {
   try {
-    writeFileSync(path, text, { flag: 'wx' })
+    writeFileSync(path, text, { flag: 'wx', mode })
   } catch (error) {
     if (errorCode(error) !== 'EEXIST') throw error
     throw new CommandError(`${name} already exists${refusal}`)
