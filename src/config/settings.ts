@@ -68,7 +68,7 @@ const listening = {
   }),
   status_listen: setting(kind.listeners, {
     default: '127.0.0.1:8007',
-    description: 'Where health, readiness and metrics are served.',
+    description: 'Where health and readiness are served.',
   }),
   stream_listen: setting(kind.string, { default: 'off', description: 'TCP and UDP proxying is not available: only `off`.' }),
   port_maps: setting(
