@@ -34,35 +34,39 @@ function decodeComponent(text: string): string {
   return fromByteString(spaced.replace(/%([0-9a-fA-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))))
 }
 
-/** Arguments whose values may be credentials (RFC 6749, RFC 6750 section 2.3, and the usual names of API keys). */
-const SECRET_ARGUMENTS = new Set([
-  'access_token',
-  'id_token',
-  'refresh_token',
-  'token',
-  'code',
-  'client_secret',
-  'client_assertion',
-  'password',
-  'apikey',
-  'api_key',
-])
+/** Arguments whose values may be credentials: RFC 6749, 6750, 7521, 7636, 8628, 8693, OpenID Connect, and the usual names of keys. Letters and digits only. */
+const SECRET_ARGUMENTS = new Set(
+  `access_token actor_token api_key apikey assertion auth authorization client_assertion client_secret code code_verifier device_code id_token id_token_hint jwt
+  key logout_token passwd password refresh_token request response secret session sig signature subject_token token user_code x_api_key`
+    .split(/\s+/)
+    .map(lettersOf),
+)
 
 /** A query string without the values of arguments that may be credentials; everything else stays as it was sent. For logs and echoes. */
 export function redactQuery(query: string): string {
   if (query === '' || query === '?') return query
-  return `?${query.replace(/^\?/, '').split('&').map(redactPair).join('&')}`
+  return `?${redactPairs(query.replace(/^\?/, ''))}`
 }
 
-function redactPair(pair: string): string {
-  const equals = pair.indexOf('=')
-  if (equals === -1) return pair
-  const name = parseQuery(pair)[0]?.name.split('[', 1)[0]?.trim().toLowerCase() ?? ''
-  return SECRET_ARGUMENTS.has(name) ? `${pair.slice(0, equals)}=REDACTED` : pair
-}
-
-/** A request-target, or a URL, without the values of arguments that may be credentials. */
+/** A request-target, or a URL, without the values of arguments that may be credentials, wherever they stand, and without user information. */
 export function redactTarget(target: string): string {
-  const question = target.indexOf('?')
-  return question === -1 ? target : `${target.slice(0, question)}${redactQuery(target.slice(question))}`
+  if (!target.includes('=') && !target.includes('@')) return target
+  return redactPairs(target.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/i, '$1REDACTED@'))
+}
+
+function redactPairs(text: string): string {
+  return text.split('&').map(redactPair).join('&')
+}
+
+/** From the first name on that is secret: whatever some reader takes for a separator may begin one, and nothing but `&` surely ends its value. */
+function redactPair(pair: string): string {
+  for (const match of pair.matchAll(/(?:^|[;?#])([^;?#=]*)=/g)) {
+    const name = decodeComponent(match[1] ?? '').split('[', 1)[0] ?? ''
+    if (SECRET_ARGUMENTS.has(lettersOf(name.replace(/^.*[&;?#/]/s, '')))) return `${pair.slice(0, match.index + match[0].length)}REDACTED`
+  }
+  return pair
+}
+
+function lettersOf(name: string): string {
+  return name.toLowerCase().replace(/[^a-z0-9]/g, '')
 }
