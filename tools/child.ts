@@ -4,9 +4,13 @@ import { join } from 'node:path'
 /** Folder of the repository. */
 export const ROOT = join(import.meta.dirname, '..')
 
-/** Runs a program with the repository as its folder, its output shown; answers the exit code. */
-export function run(program: string, args: readonly string[]): Promise<number> {
-  const child = spawn(program, args, { cwd: ROOT, stdio: 'inherit' })
+/**
+ * Runs a program with the repository as its folder, its output shown; answers the exit code, 1 where a signal ended it.
+ *
+ * @param options.timeout milliseconds until it is sent SIGTERM
+ */
+export function run(program: string, args: readonly string[], options: { readonly timeout?: number } = {}): Promise<number> {
+  const child = spawn(program, args, { ...options, cwd: ROOT, stdio: 'inherit' })
   return new Promise((resolve, reject) => {
     child.once('error', reject)
     child.once('exit', (code) => resolve(code ?? 1))
