@@ -10,6 +10,16 @@ export interface Endpoint {
   readonly port: number
 }
 
+/** What a TLS handshake with a client came to. */
+export interface TlsFacts {
+  /** Name that the client asked for (SNI), lower case; null when it sent none. */
+  readonly serverName: string | null
+  /** `TLSv1.3`. */
+  readonly version: string
+  /** OpenSSL's name of the suite. */
+  readonly cipher: string
+}
+
 /** The body of a request while it arrives. */
 export interface IncomingBody extends BodySource {
   /** Whether there is one, and whether its length was declared. */
@@ -34,7 +44,7 @@ export interface Downstream {
   readonly peer: Endpoint
   readonly local: Endpoint
   /** Null for a connection in clear. */
-  readonly tls: { readonly serverName: string | null } | null
+  readonly tls: TlsFacts | null
   readonly body: IncomingBody
   /** The head, and the whole body where it is at hand: one write. */
   respond(status: number, reason: string | undefined, headers: HeaderList, body: Uint8Array): void
@@ -50,6 +60,8 @@ export interface Downstream {
   abort(): void
   /** Called once if the client leaves before the answer is complete. */
   onAbandoned(listener: () => void): void
+  /** Bytes of the request that arrived, its head included. */
+  readonly bytesReceived: number
   /** Bytes of the answer handed to the socket, head included where known. */
   readonly bytesSent: number
 }
@@ -105,6 +117,8 @@ export interface UpstreamHandler {
 }
 
 export interface UpstreamCall {
+  /** Where the connection leads; null as long as there is none. */
+  readonly remote: Endpoint | null
   /** Gives the exchange up: its handler is told nothing more. */
   abort(): void
   resume(): void

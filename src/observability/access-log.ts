@@ -1,22 +1,21 @@
 import { redactTarget } from '../http/query.ts'
-import type { Finished } from '../proxy/runtime.ts'
+import type { RequestContext } from '../plugin/context.ts'
 import { accessLine } from '../telemetry/access-line.ts'
 import type { LineWriter } from '../telemetry/line-writer.ts'
 
 /** An observer that writes one line per finished request. */
-export function createAccessLog(writer: LineWriter): (finished: Finished) => void {
+export function createAccessLog(writer: LineWriter): (context: RequestContext) => void {
   if (!writer.isOpen) return () => {}
-  return ({ context, status, bytesSent }) => {
-    const { request, id } = context
+  return ({ request, record, id, startedAtMs }) => {
     writer.write(
       accessLine({
         address: request.clientAddress,
-        startedAtMs: context.startedAtMs,
+        startedAtMs,
         method: request.method,
         target: redactTarget(request.target),
         version: request.version,
-        status,
-        bytes: bytesSent,
+        status: record.status,
+        bytes: record.bytesSent,
         referer: redactTarget(request.headers.get('referer') ?? '-'),
         agent: request.headers.get('user-agent') ?? '-',
         requestId: id,

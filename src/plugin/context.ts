@@ -6,10 +6,11 @@
  */
 import type { Consumer, ConsumerDirectory } from '../entities/consumer-directory.ts'
 import type { BodySource } from '../http/body.ts'
-import type { Downstream } from '../http/exchange.ts'
+import type { Downstream, TlsFacts } from '../http/exchange.ts'
 import { HeaderList } from '../http/headers.ts'
 import { parseQuery } from '../http/query.ts'
 import type { Log } from '../telemetry/log.ts'
+import type { RequestRecord } from './record.ts'
 
 /** A credential that authenticated the request; members beyond `id` are for loggers. */
 export interface Credential {
@@ -72,6 +73,11 @@ export class ClientRequest {
     this.host = parts.host
     this.clientAddress = parts.clientAddress
     this.port = parts.port
+  }
+
+  /** Null for a connection in clear. */
+  get tls(): TlsFacts | null {
+    return this.#downstream.tls
   }
 
   /** Whether the query has an argument of this name. */
@@ -152,6 +158,7 @@ export class RequestContext {
   /** Epoch milliseconds of the request's first byte. */
   readonly startedAtMs: number
   readonly request: ClientRequest
+  readonly record: RequestRecord
   readonly response = new ResponseHead()
   readonly consumers: ConsumerDirectory
   readonly log: Log
@@ -174,6 +181,7 @@ export class RequestContext {
     id: string
     startedAtMs: number
     request: ClientRequest
+    record: RequestRecord
     consumers: ConsumerDirectory
     log: Log
     renderError: RenderError
@@ -181,6 +189,7 @@ export class RequestContext {
     this.id = parts.id
     this.startedAtMs = parts.startedAtMs
     this.request = parts.request
+    this.record = parts.record
     this.consumers = parts.consumers
     this.log = parts.log
     this.#renderError = parts.renderError

@@ -18,7 +18,7 @@
 import { randomFillSync } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { BodySink } from '../http/body.ts'
-import type { Downstream, Endpoint, IncomingBody } from '../http/exchange.ts'
+import type { Downstream, Endpoint, IncomingBody, TlsFacts } from '../http/exchange.ts'
 import { ChunkedDecoder, chunkHead, LAST_CHUNK, MALFORMED, NEED_MORE } from '../http/h1/chunked.ts'
 import type { HeadLimits, RequestHead } from '../http/h1/head.ts'
 import { endsInBlankLine, findHeadEnd, parseRequestHead, partialRequestViolation } from '../http/h1/head.ts'
@@ -70,7 +70,19 @@ export interface ConnectionHost {
   readonly nowMs: number
   /** Value of `Date`, advanced once a second. */
   readonly date: string
-  onClosed(connection: ClientConnection): void
+  onClosed(connection: FrontConnection): void
+}
+
+/** A connection as the front keeps it, whatever it speaks. */
+export interface FrontConnection {
+  /** When the sweep has to act, by the host's clock. */
+  readonly deadlineMs: number
+  /** No request is under way. */
+  readonly isIdle: boolean
+  /** The sweep found the deadline passed. */
+  expire(): void
+  /** Cuts the connection. */
+  destroy(): void
 }
 
 /** A refused body is read on for at most this many bytes. */
@@ -96,7 +108,7 @@ const randomness = { bytes: Buffer.alloc(RANDOM_BYTES), at: RANDOM_BYTES }
 
 type State = 'idle' | 'head' | 'exchange' | 'drain' | 'lingering' | 'closed'
 
-export class ClientConnection {
+export class ClientConnection implements FrontConnection {
   readonly host: ConnectionHost
   readonly socket: Socket
   readonly peer: Endpoint
@@ -335,6 +347,7 @@ class Exchange implements Downstream, IncomingBody {
   #head: string | null = null
   #closes = false
   #answered = false
+  #bytesReceived: number
   #bytesSent = 0
   #onDrain: (() => void) | null = null
   #onAbandoned: (() => void) | null = null
@@ -342,6 +355,7 @@ class Exchange implements Downstream, IncomingBody {
   constructor(connection: ClientConnection, head: RequestHead) {
     const { headers, length } = head
     this.#connection = connection
+    this.#bytesReceived = head.end
     this.method = head.method
     this.target = head.target
     this.version = head.minor === 1 ? '1.1' : '1.0'
@@ -363,12 +377,16 @@ class Exchange implements Downstream, IncomingBody {
     return this.#connection.local
   }
 
-  get tls(): null {
+  get tls(): TlsFacts | null {
     return null
   }
 
   get body(): IncomingBody {
     return this
+  }
+
+  get bytesReceived(): number {
+    return this.#bytesReceived
   }
 
   get bytesSent(): number {
@@ -430,7 +448,9 @@ class Exchange implements Downstream, IncomingBody {
 
   /** Takes bytes of the body; answers how many. */
   feed(bytes: Buffer): number {
-    return this.#decoder === null ? this.#feedLength(bytes) : this.#feedChunked(this.#decoder, bytes)
+    const taken = this.#decoder === null ? this.#feedLength(bytes) : this.#feedChunked(this.#decoder, bytes)
+    this.#bytesReceived += taken
+    return taken
   }
 
   #feedLength(bytes: Buffer): number {

@@ -6,6 +6,7 @@ import type { BodySource } from '../http/body.ts'
 import type { Origin, UpstreamCall, UpstreamClient, UpstreamFailure, UpstreamHandler, UpstreamProgress } from '../http/exchange.ts'
 import type { HeaderList } from '../http/headers.ts'
 import type { RequestContext } from '../plugin/context.ts'
+import type { UpstreamTry } from '../plugin/record.ts'
 import type { ServiceEntity } from './snapshot.ts'
 
 /** Least size up to which a request body is collected before the upstream is contacted, so that it can be sent again and short chunked bodies get a length. */
@@ -61,6 +62,9 @@ export class Forwarding implements UpstreamHandler {
   readonly #target: ForwardTarget
   readonly #listener: ForwardListener
   #call: UpstreamCall | null = null
+  /** Attempts that came to nothing; the one under way, or answered, is not among them. */
+  #failed: UpstreamTry[] | null = null
+  #attemptAtMs = 0
   #triesLeft: number
   #freeTryUsed = false
   #headSeen = false
@@ -91,7 +95,19 @@ export class Forwarding implements UpstreamHandler {
     this.#call?.resume()
   }
 
+  /** The attempts so far, for the log. */
+  get tries(): readonly UpstreamTry[] {
+    const failed = this.#failed ?? []
+    return this.#headSeen ? [...failed, this.#tryOf(null)] : failed
+  }
+
+  #tryOf(failure: UpstreamFailure | null): UpstreamTry {
+    const { address = '', port = 0 } = this.#call?.remote ?? {}
+    return { startedAtMs: this.#attemptAtMs, address, port, failure }
+  }
+
   #attempt(): void {
+    this.#attemptAtMs = Date.now()
     this.#call = this.#client.send(
       {
         origin: this.#target.origin,
@@ -127,6 +143,8 @@ export class Forwarding implements UpstreamHandler {
   onFailure(failure: UpstreamFailure, progress: UpstreamProgress, error: unknown): void {
     if (this.#abandoned) return
     if (this.#headSeen) return this.#listener.onCut(failure)
+    this.#failed ??= []
+    this.#failed.push(this.#tryOf(failure))
     if (this.#mayRepeat(failure, progress.sent)) {
       // A kept connection that was closed while the request was on its way says nothing about the upstream (RFC 9112 section 9.3.1): once, it costs no try.
       const isFree = failure === 'reset' && progress.reused && !this.#freeTryUsed

@@ -14,6 +14,7 @@ import { ClientRequest, type RenderError, RequestContext } from '../plugin/conte
 import type { PhaseResult } from '../plugin/define.ts'
 import { bodyFilters, runAccess, runBodyFilter, runHeaderFilter, runLog, runRewrite } from '../plugin/phases.ts'
 import type { Plan, PluginInstance } from '../plugin/plan.ts'
+import { RequestRecord } from '../plugin/record.ts'
 import type { RouteMatch } from '../router/router.ts'
 import { upstreamPathV0 } from '../router/upstream-path.ts'
 import { errorText, GatewayError } from '../util/errors.ts'
@@ -38,7 +39,7 @@ class Passage implements ForwardListener {
   readonly #downstream: Downstream
   readonly #runtime: ProxyRuntime
   readonly #startedAtMs = Date.now()
-  readonly #started = performance.now()
+  readonly #record = new RequestRecord(performance.now())
   readonly #id = newRequestId()
   #snapshot!: Snapshot
   /** Whether what the peer says about the client is taken. */
@@ -48,8 +49,6 @@ class Passage implements ForwardListener {
   #destination: Destination | null = null
   #instances: readonly PluginInstance[] = []
   #forwarding: Forwarding | null = null
-  #forwardedAt = 0
-  #upstreamStatus: number | null = null
   #filters: readonly PluginInstance[] = []
   #headSent = false
   #finished = false
@@ -95,6 +94,7 @@ class Passage implements ForwardListener {
       id: this.#id,
       startedAtMs: this.#startedAtMs,
       request,
+      record: this.#record,
       consumers: this.#snapshot.consumers,
       log,
       renderError: RENDER_ERROR,
@@ -205,19 +205,22 @@ class Passage implements ForwardListener {
     const { host, origin } = this.#targetOf(route, service, request.host)
     headers.set('Host', host)
     if (this.#runtime.shown.requestIdUpstream) headers.set('X-Kong-Request-Id', this.#id)
-    this.#forwardedAt = performance.now()
+    const upstreamPath = `${escapePath(path)}${request.query}`
+    this.#record.forwardedMs = performance.now()
+    this.#record.upstreamPath = upstreamPath
     this.#forwarding = new Forwarding(
       this.#runtime.upstream,
       this.#context,
       {
         service,
         origin,
-        path: `${escapePath(path)}${request.query}`,
+        path: upstreamPath,
         headers,
         bodyLength: request.bodyLength,
       },
       this,
     )
+    this.#record.attempts = this.#forwarding
     this.#forwarding.start(body)
   }
 
@@ -231,7 +234,8 @@ class Passage implements ForwardListener {
 
   onHead(status: number, reason: string, headers: HeaderList): void {
     const { response } = this.#context
-    this.#upstreamStatus = status
+    this.#record.upstreamStatus = status
+    this.#record.answeredMs = performance.now()
     response.status = status
     response.reason = reason
     response.headers = headers
@@ -293,10 +297,11 @@ class Passage implements ForwardListener {
 
   #addProxiedHeaders(headers: HeaderList): void {
     const { shown, product } = this.#runtime
-    const now = performance.now()
-    if (shown.upstreamStatus && this.#upstreamStatus !== null) headers.set('X-Kong-Upstream-Status', String(this.#upstreamStatus))
-    if (shown.upstreamLatency) headers.set('X-Kong-Upstream-Latency', String(Math.round(now - this.#forwardedAt)))
-    if (shown.proxyLatency) headers.set('X-Kong-Proxy-Latency', String(Math.round(this.#forwardedAt - this.#started)))
+    const { receivedMs, forwardedMs, upstreamStatus } = this.#record
+    const answeredMs = this.#record.answeredMs || performance.now()
+    if (shown.upstreamStatus && upstreamStatus !== null) headers.set('X-Kong-Upstream-Status', String(upstreamStatus))
+    if (shown.upstreamLatency) headers.set('X-Kong-Upstream-Latency', String(Math.round(answeredMs - forwardedMs)))
+    if (shown.proxyLatency) headers.set('X-Kong-Proxy-Latency', String(Math.round(forwardedMs - receivedMs)))
     if (shown.via) appendVia(headers, '1.1', product)
     if (shown.server && !headers.has('server')) headers.set('Server', product)
     if (shown.requestId) headers.set('X-Kong-Request-Id', this.#id)
@@ -315,9 +320,9 @@ class Passage implements ForwardListener {
     headers.set('Content-Length', String(body.length))
     const { shown, product } = this.#runtime
     if (shown.server) headers.set('Server', product)
-    if (this.#forwardedAt > 0) this.#addProxiedHeaders(headers)
+    if (this.#record.forwardedMs > 0) this.#addProxiedHeaders(headers)
     else {
-      if (shown.responseLatency) headers.set('X-Kong-Response-Latency', String(Math.round(performance.now() - this.#started)))
+      if (shown.responseLatency) headers.set('X-Kong-Response-Latency', String(Math.round(performance.now() - this.#record.receivedMs)))
       if (shown.requestId) headers.set('X-Kong-Request-Id', this.#id)
     }
     this.#downstream.respond(response.status, response.reason, headers, body)
@@ -364,6 +369,7 @@ class Passage implements ForwardListener {
       id: this.#id,
       startedAtMs: this.#startedAtMs,
       request,
+      record: this.#record,
       consumers: snapshot?.consumers ?? NO_CONSUMERS,
       log: this.#runtime.log,
       renderError: () => ({ contentType, body }),
@@ -426,14 +432,13 @@ class Passage implements ForwardListener {
   #finish(status: number): void {
     if (this.#finished) return
     this.#finished = true
+    const record = this.#record
+    record.status = status
+    record.endedMs = performance.now()
+    record.bytesReceived = this.#downstream.bytesReceived
+    record.bytesSent = this.#downstream.bytesSent
     runLog(this.#context, this.#instances)
-    this.#runtime.onFinished({
-      context: this.#context,
-      status,
-      bytesSent: this.#downstream.bytesSent,
-      durationMs: performance.now() - this.#started,
-      upstreamStatus: this.#upstreamStatus,
-    })
+    this.#runtime.onFinished(this.#context)
   }
 }
 

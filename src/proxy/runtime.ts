@@ -5,16 +5,6 @@ import type { Log } from '../telemetry/log.ts'
 import type { Trust } from './forwarded.ts'
 import type { Snapshot } from './snapshot.ts'
 
-/** What the access log and other observers are told when a request is over. */
-export interface Finished {
-  readonly context: RequestContext
-  /** Status sent; 499 where the client left first, 0 where nothing was sent. */
-  readonly status: number
-  readonly bytesSent: number
-  readonly durationMs: number
-  readonly upstreamStatus: number | null
-}
-
 /** Which headers we add to answers (`headers`) and to upstream requests (`headers_upstream`). */
 export interface ShownHeaders {
   readonly server: boolean
@@ -34,7 +24,8 @@ export interface ProxyRuntime {
   readonly trust: Trust
   readonly shown: ShownHeaders
   readonly log: Log
-  readonly onFinished: (finished: Finished) => void
+  /** Told of each request when it is over: the access log and other observers. */
+  readonly onFinished: (context: RequestContext) => void
   /** Product token, as in `kong/3.9.1`. */
   readonly product: string
   readonly errorDefaultType: string

@@ -1,6 +1,6 @@
 /** The front: listeners, the clock of their connections, and the end of both. What happens on one connection is in client-connection.ts. */
 import { createServer, type Server, type Socket } from 'node:net'
-import { ClientConnection, type ConnectionHost, type FrontOptions } from './client-connection.ts'
+import { ClientConnection, type ConnectionHost, type FrontConnection, type FrontOptions } from './client-connection.ts'
 
 /** Counters of one front, as the Status API shows them. */
 export interface FrontCounters {
@@ -37,7 +37,7 @@ class NetFront implements Front, ConnectionHost {
   draining = false
   nowMs = Date.now()
   date = new Date().toUTCString()
-  readonly #connections = new Set<ClientConnection>()
+  readonly #connections = new Set<FrontConnection>()
   #dateSecond = 0
 
   constructor(options: FrontOptions) {
@@ -56,7 +56,7 @@ class NetFront implements Front, ConnectionHost {
     this.#connections.add(new ClientConnection(this, socket))
   }
 
-  onClosed(connection: ClientConnection): void {
+  onClosed(connection: FrontConnection): void {
     this.counters.active--
     this.#connections.delete(connection)
   }

@@ -3,7 +3,7 @@
  */
 import { connect, type Socket } from 'node:net'
 import { connect as connectTls, type SecureContext } from 'node:tls'
-import type { Origin, UpstreamCall, UpstreamClient, UpstreamHandler, UpstreamRequest } from '../http/exchange.ts'
+import type { Endpoint, Origin, UpstreamCall, UpstreamClient, UpstreamHandler, UpstreamRequest } from '../http/exchange.ts'
 import type { HeadLimits } from '../http/h1/head.ts'
 import { type ConnectionOwner, failureOf, headOf, UpstreamConnection } from './connection.ts'
 import type { Resolver } from './resolver.ts'
@@ -168,6 +168,10 @@ class Connecting implements UpstreamCall {
     )
     // After a late failure nobody listens any more.
     this.#socket.on('error', () => {})
+  }
+
+  get remote(): Endpoint | null {
+    return this.#connection?.remote ?? null
   }
 
   abort(): void {

@@ -12,7 +12,7 @@
  */
 import type { Socket } from 'node:net'
 import type { BodySink, BodySource } from '../http/body.ts'
-import type { UpstreamFailure, UpstreamHandler, UpstreamRequest } from '../http/exchange.ts'
+import type { Endpoint, UpstreamCall, UpstreamFailure, UpstreamHandler, UpstreamRequest } from '../http/exchange.ts'
 import { ChunkedDecoder, chunkHead, LAST_CHUNK, MALFORMED, NEED_MORE } from '../http/h1/chunked.ts'
 import type { HeadLimits, ResponseHead } from '../http/h1/head.ts'
 import { findHeadEnd, parseResponseHead, partialResponseViolation } from '../http/h1/head.ts'
@@ -48,8 +48,9 @@ export function headOf({ method, path, headers, body, bodyLength }: UpstreamRequ
 }
 
 /** An open connection. */
-export class UpstreamConnection {
+export class UpstreamConnection implements UpstreamCall {
   readonly key: string
+  readonly remote: Endpoint
   readonly #owner: ConnectionOwner
   readonly #socket: Socket
   /** When the sweep has to act, by the owner's clock. */
@@ -76,6 +77,7 @@ export class UpstreamConnection {
     this.#owner = owner
     this.key = key
     this.#socket = socket
+    this.remote = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 }
     socket.setNoDelay(true)
     socket.on('drain', () => this.#drained())
     socket.on('end', () => this.#ended())

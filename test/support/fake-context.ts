@@ -3,6 +3,7 @@ import { type Consumer, createConsumerDirectory } from '../../src/entities/consu
 import type { Downstream } from '../../src/http/exchange.ts'
 import { HeaderList } from '../../src/http/headers.ts'
 import { ClientRequest, RequestContext } from '../../src/plugin/context.ts'
+import { RequestRecord } from '../../src/plugin/record.ts'
 import type { Log, LogMembers } from '../../src/telemetry/log.ts'
 
 export type FakeRequest = {
@@ -56,6 +57,7 @@ export function fakeContext(options: FakeRequest = {}): RequestContext {
     onDrain() {},
     abort() {},
     onAbandoned() {},
+    bytesReceived: 0,
     bytesSent: 0,
   }
   const request = new ClientRequest(downstream, {
@@ -70,6 +72,7 @@ export function fakeContext(options: FakeRequest = {}): RequestContext {
     id: '0123456789abcdef0123456789abcdef',
     startedAtMs: 0,
     request,
+    record: new RequestRecord(0),
     consumers: createConsumerDirectory(consumers),
     log: options.log ?? recordingLog().log,
     renderError: (context, _status, message) => ({
