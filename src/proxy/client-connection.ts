@@ -19,6 +19,7 @@ import { randomFillSync } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { BodySink } from '../http/body.ts'
 import type { Downstream, Endpoint, IncomingBody, TlsFacts } from '../http/exchange.ts'
+import { GatheredWriter } from '../http/gathered-writer.ts'
 import { ChunkedDecoder, chunkHead, LAST_CHUNK, MALFORMED, NEED_MORE } from '../http/h1/chunked.ts'
 import type { HeadLimits, RequestHead } from '../http/h1/head.ts'
 import { endsInBlankLine, findHeadEnd, parseRequestHead, partialRequestViolation } from '../http/h1/head.ts'
@@ -111,6 +112,8 @@ type State = 'idle' | 'head' | 'exchange' | 'drain' | 'lingering' | 'closed'
 export class ClientConnection implements FrontConnection {
   readonly host: ConnectionHost
   readonly socket: Socket
+  /** All that is sent goes through it, in order. */
+  readonly writer: GatheredWriter
   readonly peer: Endpoint
   readonly local: Endpoint
   /** When the sweep has to act, by the host's clock. */
@@ -127,6 +130,7 @@ export class ClientConnection implements FrontConnection {
   constructor(host: ConnectionHost, socket: Socket) {
     this.host = host
     this.socket = socket
+    this.writer = new GatheredWriter(socket)
     this.peer = { address: plainAddress(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 }
     this.local = { address: plainAddress(socket.localAddress ?? ''), port: socket.localPort ?? 0 }
     this.deadlineMs = host.nowMs + host.options.deadlines.headMs
@@ -268,7 +272,7 @@ export class ClientConnection implements FrontConnection {
     if (shown.responseLatency) headers.add('X-Kong-Response-Latency', '0')
     if (shown.requestId) headers.add('X-Kong-Request-Id', id)
     const bytes = Buffer.from(body)
-    this.socket.write(joined(responseText(status, undefined, headers, lengthOf(bytes.length)), bytes, ''))
+    this.writer.write(joined(responseText(status, undefined, headers, lengthOf(bytes.length)), bytes, ''))
     this.linger()
   }
 
@@ -281,7 +285,7 @@ export class ClientConnection implements FrontConnection {
     this.#state = 'lingering'
     this.#pending = EMPTY
     this.deadlineMs = this.host.nowMs + this.host.options.deadlines.lingeringMs
-    this.socket.end()
+    this.writer.end()
     this.#holdIf(false)
   }
 
@@ -292,7 +296,7 @@ export class ClientConnection implements FrontConnection {
 
   /** The client closed its side: to a proxy that is the same as leaving. */
   #clientEnded(): void {
-    if (this.#state === 'lingering' || this.#exchange === null) this.socket.end()
+    if (this.#state === 'lingering' || this.#exchange === null) this.writer.end()
     else this.socket.destroy()
   }
 
@@ -301,6 +305,7 @@ export class ClientConnection implements FrontConnection {
     this.#state = 'closed'
     this.#exchange = null
     this.#pending = EMPTY
+    this.writer.drop()
     exchange?.left()
     this.host.onClosed(this)
   }
@@ -424,7 +429,7 @@ class Exchange implements Downstream, IncomingBody {
     this.wantsBody = true
     if (this.#awaitsContinue) {
       this.#awaitsContinue = false
-      this.#connection.socket.write('HTTP/1.1 100 Continue\r\n\r\n')
+      this.#connection.writer.write('HTTP/1.1 100 Continue\r\n\r\n')
     }
     this.#awaitBody()
     this.#connection.pump()
@@ -547,7 +552,7 @@ class Exchange implements Downstream, IncomingBody {
     const chunked = this.#answer === 'chunked'
     const before = (this.#head ?? '') + (chunked ? chunkHead(chunk.length) : '')
     this.#head = null
-    return this.#watch(this.#connection.socket.write(joined(before, chunk, chunked ? '\r\n' : '')))
+    return this.#watch(this.#connection.writer.write(joined(before, chunk, chunked ? '\r\n' : '')))
   }
 
   /** A client that does not read has a deadline of its own. */
@@ -560,7 +565,7 @@ class Exchange implements Downstream, IncomingBody {
   /** Sends a head that still waits: for whoever has no body at hand yet. */
   flush(): void {
     if (this.#head === null) return
-    this.#connection.socket.write(this.#head, 'latin1')
+    this.#connection.writer.write(this.#head)
     this.#head = null
   }
 
@@ -570,7 +575,7 @@ class Exchange implements Downstream, IncomingBody {
     const tail = this.#answer === 'chunked' ? LAST_CHUNK : ''
     const text = (this.#head ?? '') + tail
     this.#head = null
-    if (text !== '') this.#connection.socket.write(text, 'latin1')
+    if (text !== '') this.#connection.writer.write(text)
     this.#onAbandoned = null
     this.#connection.answered(this, this.#closes)
   }

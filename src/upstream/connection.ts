@@ -13,6 +13,7 @@
 import type { Socket } from 'node:net'
 import type { BodySink, BodySource } from '../http/body.ts'
 import type { Endpoint, UpstreamCall, UpstreamFailure, UpstreamHandler, UpstreamRequest } from '../http/exchange.ts'
+import { GatheredWriter } from '../http/gathered-writer.ts'
 import { ChunkedDecoder, chunkHead, LAST_CHUNK, MALFORMED, NEED_MORE } from '../http/h1/chunked.ts'
 import type { HeadLimits, ResponseHead } from '../http/h1/head.ts'
 import { findHeadEnd, parseResponseHead, partialResponseViolation } from '../http/h1/head.ts'
@@ -53,6 +54,7 @@ export class UpstreamConnection implements UpstreamCall {
   readonly remote: Endpoint
   readonly #owner: ConnectionOwner
   readonly #socket: Socket
+  readonly #writer: GatheredWriter
   /** When the sweep has to act, by the owner's clock. */
   deadlineMs = NEVER
   #state: State = 'idle'
@@ -77,6 +79,7 @@ export class UpstreamConnection implements UpstreamCall {
     this.#owner = owner
     this.key = key
     this.#socket = socket
+    this.#writer = new GatheredWriter(socket)
     this.remote = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 }
     socket.setNoDelay(true)
     socket.on('drain', () => this.#drained())
@@ -111,19 +114,15 @@ export class UpstreamConnection implements UpstreamCall {
 
   #write(head: string, body: Uint8Array): void {
     this.#written = true
-    if (body.length === 0) return void this.#socket.write(head, 'latin1')
     if (body.length > JOINED_BYTES) {
-      this.#socket.cork()
-      this.#socket.write(head, 'latin1')
-      this.#socket.write(body)
-      return this.#socket.uncork()
-    }
-    this.#socket.write(joined(head, body, ''))
+      this.#writer.write(head)
+      this.#writer.write(body)
+    } else this.#writer.write(body.length === 0 ? head : joined(head, body, ''))
   }
 
   #stream(request: UpstreamRequest, head: string, body: BodySource): void {
-    this.#socket.write(head, 'latin1')
-    const outgoing = new Outgoing(this.#socket, request.bodyLength === null, body, {
+    this.#writer.write(head)
+    const outgoing = new Outgoing(this.#writer, request.bodyLength === null, body, {
       written: () => {
         this.#outgoing = null
         this.#written = true
@@ -257,7 +256,7 @@ export class UpstreamConnection implements UpstreamCall {
     const handler = this.#handler
     this.#handler = null
     const reused = this.#requests > 1
-    const sent = this.#socket.bytesWritten > 0
+    const sent = this.#writer.hasWritten
     this.destroy()
     handler?.onFailure(failure, { sent, reused }, error)
   }
@@ -282,6 +281,7 @@ export class UpstreamConnection implements UpstreamCall {
     this.#state = 'closed'
     this.#outgoing?.stop()
     this.#outgoing = null
+    this.#writer.drop()
     this.#socket.destroy()
   }
 
@@ -312,15 +312,15 @@ interface OutgoingEvents {
 
 /** Passes a request's body on to the socket, framed. */
 class Outgoing implements BodySink {
-  readonly #socket: Socket
+  readonly #writer: GatheredWriter
   readonly #chunked: boolean
   readonly #source: BodySource
   readonly #events: OutgoingEvents
   #stopped = false
   #full = false
 
-  constructor(socket: Socket, chunked: boolean, source: BodySource, events: OutgoingEvents) {
-    this.#socket = socket
+  constructor(writer: GatheredWriter, chunked: boolean, source: BodySource, events: OutgoingEvents) {
+    this.#writer = writer
     this.#chunked = chunked
     this.#source = source
     this.#events = events
@@ -329,7 +329,7 @@ class Outgoing implements BodySink {
   onChunk(chunk: Buffer): boolean {
     if (this.#stopped) return true
     const piece = this.#chunked ? joined(chunkHead(chunk.length), chunk, '\r\n') : Buffer.from(chunk)
-    if (this.#socket.write(piece)) return true
+    if (this.#writer.write(piece)) return true
     this.#full = true
     this.#events.waits(true)
     return false
@@ -345,7 +345,7 @@ class Outgoing implements BodySink {
   onEnd(): void {
     if (this.#stopped) return
     this.#stopped = true
-    if (this.#chunked) this.#socket.write(LAST_CHUNK, 'latin1')
+    if (this.#chunked) this.#writer.write(LAST_CHUNK)
     this.#events.written()
   }
 
