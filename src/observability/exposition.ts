@@ -9,7 +9,7 @@ export function renderMetrics(metrics: readonly MetricSnapshot[]): string {
   const lines: string[] = []
   for (const metric of [...metrics].sort((a, b) => (a.name < b.name ? -1 : 1))) {
     if (metric.series.length === 0) continue
-    lines.push(`# HELP ${metric.name} ${escape(metric.help)}`, `# TYPE ${metric.name} ${metric.type}`)
+    lines.push(`# HELP ${metric.name} ${escaped(metric.help)}`, `# TYPE ${metric.name} ${metric.type}`)
     for (const series of metric.series) {
       if (series.counts === null) lines.push(`${metric.name}${labelsOf(metric, series)} ${series.value}`)
       else renderHistogram(metric, series, series.counts, lines)
@@ -31,11 +31,11 @@ function renderHistogram(metric: MetricSnapshot, series: Series, counts: readonl
 }
 
 function labelsOf({ labels }: MetricSnapshot, series: Series, le?: string): string {
-  const pairs = labels.map((name, index) => `${name}="${escape(series.labels[index] ?? '').replaceAll('"', '\\"')}"`)
+  const pairs = labels.map((name, index) => `${name}="${escaped(series.labels[index] ?? '').replaceAll('"', '\\"')}"`)
   if (le !== undefined) pairs.push(`le="${le}"`)
   return pairs.length === 0 ? '' : `{${pairs.join(',')}}`
 }
 
-function escape(text: string): string {
+function escaped(text: string): string {
   return text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')
 }

@@ -79,6 +79,8 @@ export interface FrontConnection {
   readonly deadlineMs: number
   /** No request is under way. */
   readonly isIdle: boolean
+  /** The head of a request is coming in. */
+  readonly isReading: boolean
   /** The sweep found the deadline passed. */
   expire(): void
   /** Cuts the connection. */
@@ -139,6 +141,10 @@ export class ClientConnection implements FrontConnection {
 
   get isIdle(): boolean {
     return this.#state === 'idle'
+  }
+
+  get isReading(): boolean {
+    return this.#state === 'head'
   }
 
   // ------------------------------------------------------------------------------------------------------------------------------- what comes in

@@ -22,7 +22,10 @@ export const schema = pluginSchema({
       description: 'Where time goes: `kong_kong_latency_ms`, `kong_upstream_latency_ms`, `kong_request_latency_ms`.',
     }),
     bandwidth_metrics: field.boolean({ default: false, description: 'Counts bytes, heads included: `kong_bandwidth_bytes`.' }),
-    upstream_health_metrics: field.boolean({ default: false, description: 'Accepted for files made for Kong; there are no health checks yet.' }),
+    upstream_health_metrics: field.boolean({
+      default: false,
+      description: 'Accepted for files made for Kong; there are no health checks yet.',
+    }),
     wasm_metrics: field.boolean({ default: false, description: 'Accepted for files made for Kong; there is nothing to count.' }),
   },
 })
