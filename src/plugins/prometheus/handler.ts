@@ -32,7 +32,8 @@ interface Counted {
 interface RouteSeries extends Counted {
   readonly service: string
   readonly route: string
-  readonly latencies: { readonly kong: Series; readonly upstream: Series; readonly request: Series } | null
+  /** `upstream` is made when one was waited for. */
+  readonly latencies: { readonly kong: Series; upstream: Series | null; readonly request: Series } | null
   readonly byConsumer: Map<string, Counted>
 }
 
@@ -64,11 +65,16 @@ class Observer {
     if (this.#requests !== null) this.#count(this.#requests, known, counted, context)
     if (counted.ingress !== null) counted.ingress.value += record.bytesReceived
     if (counted.egress !== null) counted.egress.value += record.bytesSent
-    if (known.latencies === null) return
+    if (known.latencies !== null) this.#time(known.latencies, known, context)
+  }
+
+  #time(latencies: NonNullable<RouteSeries['latencies']>, { service, route }: RouteSeries, { record }: RequestContext): void {
     const { kong, proxy, request } = latenciesOf(record)
-    observe(known.latencies.request, request, UPSTREAM_BUCKETS)
-    if (proxy >= 0) observe(known.latencies.upstream, proxy, UPSTREAM_BUCKETS)
-    observe(known.latencies.kong, kong, KONG_BUCKETS)
+    observe(latencies.request, request, UPSTREAM_BUCKETS)
+    observe(latencies.kong, kong, KONG_BUCKETS)
+    if (proxy < 0) return
+    latencies.upstream ??= this.#latencies?.upstream.series([service, route, WORKSPACE]) ?? null
+    if (latencies.upstream !== null) observe(latencies.upstream, proxy, UPSTREAM_BUCKETS)
   }
 
   /** Who answered decides the source: the upstream (also where it was not waited for) or the gateway. */
@@ -93,10 +99,7 @@ class Observer {
       ...this.#counted(service, route, ''),
       service,
       route,
-      latencies:
-        latencies === null
-          ? null
-          : { kong: latencies.kong.series(labels), upstream: latencies.upstream.series(labels), request: latencies.request.series(labels) },
+      latencies: latencies && { kong: latencies.kong.series(labels), upstream: null, request: latencies.request.series(labels) },
       byConsumer: new Map(),
     }
     this.#routes.set(entity, made)
