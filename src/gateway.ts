@@ -17,11 +17,12 @@ import { Configuration } from './configuration.ts'
 import { loadEnabledPlugins, openOffDatabase, openSqliteDatabase } from './configured-database.ts'
 import type { Database } from './db/database.ts'
 import { loadDeclarativeFile, loadDeclarativeText } from './db/declarative/load.ts'
+import { EXPOSITION_TYPE, renderMetrics } from './observability/exposition.ts'
+import { nodeMetrics } from './observability/node-metrics.ts'
 import type { AdminRoute, PluginAdminKit } from './plugin/admin-route.ts'
 import type { AnyPlugin } from './plugin/define.ts'
 import { loadPluginAdmins } from './plugin/loader.ts'
-import { WorkerPool } from './proxy/worker-pool.ts'
-import type { WorkerStats } from './proxy/worker-protocol.ts'
+import { type PoolStats, WorkerPool } from './proxy/worker-pool.ts'
 import { workerSettings } from './proxy/worker-settings.ts'
 import { type LineWriter, openLineWriter } from './telemetry/line-writer.ts'
 import type { Log } from './telemetry/log.ts'
@@ -142,6 +143,7 @@ class RunningGateway implements Gateway {
       ownVersion: SALLYPORT_VERSION,
       processes: () => ({ master: process.pid, workers: pool.pids }),
       status: async () => readFigures(await pool.stats()),
+      metrics: () => this.#metrics(database, pool, nodeId),
       routing: () => pool.routing,
       unreadiness: () => this.#unreadiness(pool),
       drain: () => {
@@ -156,6 +158,31 @@ class RunningGateway implements Gateway {
       accessLog: this.#openLog(settings.admin_access_log),
       log: this.#log,
     }
+  }
+
+  /** For Prometheus, while the plugin of that name is configured. */
+  async #metrics(database: Database, pool: WorkerPool, nodeId: string): Promise<{ type: string; text: string } | null> {
+    if (!pool.configures('prometheus')) return null
+    const [stats, datastoreReachable] = await Promise.all([pool.stats(true), database.reachable()])
+    const { server, workers } = readFigures(stats)
+    const own = nodeMetrics({
+      nodeId,
+      version: KONG_VERSION,
+      connections: {
+        accepted: server.connections_accepted,
+        handled: server.connections_handled,
+        active: server.connections_active,
+        reading: server.connections_reading,
+        writing: server.connections_writing,
+        waiting: server.connections_waiting,
+      },
+      requests: server.total_requests,
+      timers: { running: 0, pending: stats.workers.reduce((total, { timers }) => total + timers, 0) },
+      datastoreReachable,
+      metricErrors: stats.metricErrors,
+      processes: [{ pid: process.pid, heapBytes: process.memoryUsage().heapUsed }, ...workers],
+    })
+    return { type: EXPOSITION_TYPE, text: renderMetrics([...own, ...stats.metrics]) }
   }
 
   #openLog(path: string): LineWriter {
@@ -265,20 +292,20 @@ function adminKit(plugin: string, database: Database, configuration: Configurati
   }
 }
 
-function readFigures(stats: readonly WorkerStats[]): StatusFigures {
-  const sum = (read: (one: WorkerStats) => number): number => stats.reduce((total, one) => total + read(one), 0)
-  const active = sum((one) => one.active)
+function readFigures({ workers, accepted, requests }: PoolStats): StatusFigures {
+  const sum = (read: (one: PoolStats['workers'][number]) => number): number => workers.reduce((total, one) => total + read(one), 0)
+  const [active, reading, waiting] = [sum((one) => one.active), sum((one) => one.reading), sum((one) => one.waiting)]
   return {
     server: {
-      connections_accepted: sum((one) => one.accepted),
+      connections_accepted: accepted,
       connections_active: active,
-      connections_handled: sum((one) => one.accepted),
-      connections_reading: 0,
-      connections_waiting: 0,
-      connections_writing: active,
-      total_requests: sum((one) => one.requests),
+      connections_handled: accepted,
+      connections_reading: reading,
+      connections_waiting: waiting,
+      connections_writing: active - reading - waiting,
+      total_requests: requests,
     },
-    workers: stats.map(({ pid, heapBytes }) => ({ pid, heapBytes })),
+    workers: workers.map(({ pid, heapBytes }) => ({ pid, heapBytes })),
   }
 }
 

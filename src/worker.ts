@@ -22,6 +22,7 @@ import type { WorkerSettings } from './proxy/worker-settings.ts'
 import { openLineWriter } from './telemetry/line-writer.ts'
 import type { Log } from './telemetry/log.ts'
 import { createLogger } from './telemetry/logger.ts'
+import { METRICS_NAME, MetricRegistry } from './telemetry/metrics.ts'
 import { createUpstreamClient } from './upstream/client.ts'
 import { createHttpClientFactory } from './upstream/http-client.ts'
 import { createResolver } from './upstream/resolver.ts'
@@ -71,7 +72,8 @@ class Worker {
   readonly #instances: PluginInstances
   readonly #front: Front[]
   readonly #closers: (() => Promise<void> | void)[]
-  readonly #shared = new Map<string, unknown>()
+  readonly #metrics = new MetricRegistry()
+  readonly #shared = new Map<string, unknown>([[METRICS_NAME, this.#metrics]])
   #objects = new Map<string, Readonly<Record<string, unknown>>>()
   #listening = false
   #lastFrame: Frame | null = null
@@ -183,7 +185,7 @@ class Worker {
         if (this.#lastFrame !== null) this.#apply(this.#lastFrame)
         return
       case 'stats':
-        return this.#port.send({ type: 'stats', id: message.id, stats: this.#stats() })
+        return this.#port.send({ type: 'stats', id: message.id, stats: this.#stats(message.metrics) })
       case 'drain':
         return this.#drain()
       case 'stop':
@@ -239,20 +241,26 @@ class Worker {
     )
   }
 
-  #stats(): WorkerStats {
+  #stats(withMetrics: boolean): WorkerStats {
     const sum = (read: (front: Front) => number): number => this.#front.reduce((total, front) => total + read(front), 0)
+    const activities = this.#front.map((front) => front.activity())
     return {
       pid: process.pid,
       heapBytes: process.memoryUsage().heapUsed,
       accepted: sum(({ counters }) => counters.accepted),
       active: sum(({ counters }) => counters.active),
+      reading: activities.reduce((total, { reading }) => total + reading, 0),
+      waiting: activities.reduce((total, { waiting }) => total + waiting, 0),
       requests: sum(({ counters }) => counters.requests),
+      timers: withMetrics ? process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length : 0,
+      metricErrors: this.#metrics.dropped,
+      metrics: withMetrics ? this.#metrics.snapshot() : [],
     }
   }
 
   /** No new connections; requests in flight are answered; then the primary says when to end. */
   #drain(): void {
-    Promise.all(this.#front.map((front) => front.drain())).then(() => this.#port.send({ type: 'drained' }))
+    Promise.all(this.#front.map((front) => front.drain())).then(() => this.#port.send({ type: 'drained', stats: this.#stats(true) }))
   }
 
   #exit(): void {

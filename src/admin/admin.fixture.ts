@@ -112,6 +112,7 @@ export async function startAdmin(t: TestContext, { kind = 'sqlite', ...overrides
       },
       workers: [{ pid: 1, heapBytes: 3 * 1024 * 1024 }],
     }),
+    metrics: async () => ({ type: 'text/plain; version=0.0.4; charset=UTF-8', text: 'up 1\n' }),
     routing: () => true,
     accessLog: { isOpen: false, write() {}, close() {} },
     unreadiness: () => (draining ? 'draining' : null),

@@ -42,6 +42,8 @@ export interface AdminDeps {
   readonly ownVersion: string
   readonly processes: () => { readonly master: number; readonly workers: readonly number[] }
   readonly status: () => StatusFigures | Promise<StatusFigures>
+  /** The metrics and their media type for `GET /metrics`; null while nobody asked for metrics. */
+  readonly metrics: () => Promise<{ readonly type: string; readonly text: string } | null>
   /** True while a worker routes by a configuration. */
   readonly routing: () => boolean
   /** Why requests should not be sent here yet, or any more; null when they may. */

@@ -21,6 +21,7 @@ import { answerToError, INTERNAL_ERROR } from './errors.ts'
 import { configEndpoint } from './routes/config.ts'
 import { withCustomIdFilter } from './routes/consumers.ts'
 import { emptyEndpoints } from './routes/empty.ts'
+import { metricsEndpoint } from './routes/metrics.ts'
 import { operationEndpoints } from './routes/operations.ts'
 import { rootEndpoint } from './routes/root.ts'
 import { schemaEndpoints } from './routes/schemas.ts'
@@ -48,7 +49,7 @@ export async function createAdminServer(deps: AdminDeps): Promise<FastifyInstanc
 
 /** The Status API: read-only, without CORS headers and without a token. */
 export async function createStatusServer(deps: AdminDeps): Promise<FastifyInstance> {
-  return await new AdminHttp({ ...deps, token: null }, [statusEndpoint(deps), readyEndpoint(deps)], false).prepare()
+  return await new AdminHttp({ ...deps, token: null }, [statusEndpoint(deps), readyEndpoint(deps), metricsEndpoint(deps)], false).prepare()
 }
 
 /** Every endpoint of the Admin API, `/endpoints` included. */
@@ -57,6 +58,7 @@ export function adminEndpoints(deps: AdminDeps): readonly Endpoint[] {
   const endpoints = [
     rootEndpoint(deps),
     statusEndpoint(deps),
+    metricsEndpoint(deps),
     configEndpoint(deps, () => applyChange(deps)),
     ...schemaEndpoints(deps),
     ...tagEndpoints(deps.database),
@@ -179,6 +181,7 @@ class AdminHttp {
     }
     for (const [name, value] of Object.entries(answer.headers ?? {})) reply.header(name, value)
     if (answer.body === undefined) return await reply.send()
+    if (answer.body instanceof Uint8Array) return await reply.send(answer.body)
     if (!reply.hasHeader('content-type')) reply.type(JSON_TYPE)
     return await reply.send(JSON.stringify(answer.body))
   }

@@ -52,6 +52,22 @@ export class CallGuard {
     return this.#running < MAX_CONCURRENT / 2 && this.#failures === 0 && this.isPassable
   }
 
+  /** For those who watch: whether calls are let through, and if not, why. */
+  get state(): 'closed' | 'open' | 'paused' {
+    if (this.#now() < this.#pausedUntilMs) return 'paused'
+    return this.#failures < MAX_FAILURES ? 'closed' : 'open'
+  }
+
+  /** Calls under way. */
+  get running(): number {
+    return this.#running
+  }
+
+  /** Calls that wait for a place. */
+  get waiting(): number {
+    return this.#waiting.size
+  }
+
   /** Asks for a place; whoever is told `go` owes one {@link leave}. @param waitMs longest time to wait for a place */
   enter(waitMs: number): Admission | Promise<Admission> {
     if (!this.#claim()) return 'suspended'
@@ -118,6 +134,11 @@ export class CallGuards {
     known.users++
     this.#guards.set(server, known)
     return known.guard
+  }
+
+  /** The guards in use, by server. */
+  all(): readonly (readonly [string, CallGuard])[] {
+    return [...this.#guards].map(([server, { guard }]) => [server, guard])
   }
 
   release(server: string): void {

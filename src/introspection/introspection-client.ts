@@ -6,10 +6,10 @@ import { hash } from 'node:crypto'
 import { numericDate } from '../oauth/claims.ts'
 import type { HttpClient, HttpRequest, HttpResponse } from '../oauth/http.ts'
 import type { IntrospectionFailure, IntrospectionOutcome } from '../oauth/introspection.ts'
-import type { IntrospectionCounters } from '../telemetry/counters.ts'
 import { type ActiveAnswer, type Answer, type FailedAnswer, failed, type InactiveAnswer } from './answer.ts'
 import type { CallGuard } from './call-guard.ts'
 import { guarded } from './guarded-call.ts'
+import type { IntrospectionMeter } from './meters.ts'
 import type { IntrospectionCall } from './profile.ts'
 import type { IntrospectedRequest } from './request.ts'
 import { codeOf, pauseOf } from './server-failure.ts'
@@ -31,14 +31,14 @@ export class IntrospectionClient {
   readonly #http: HttpClient
   readonly #guard: CallGuard
   readonly #now: () => number
-  readonly #counters: IntrospectionCounters
+  readonly #meter: IntrospectionMeter
 
-  constructor(call: IntrospectionCall, http: HttpClient, guard: CallGuard, now: () => number, counters: IntrospectionCounters) {
+  constructor(call: IntrospectionCall, http: HttpClient, guard: CallGuard, now: () => number, meter: IntrospectionMeter) {
     this.#call = call
     this.#http = http
     this.#guard = guard
     this.#now = now
-    this.#counters = counters
+    this.#meter = meter
   }
 
   /** Introspects `token`. Never rejects. */
@@ -55,8 +55,7 @@ export class IntrospectionClient {
     } catch (error) {
       return this.#fail(failed('configuration', codeOf(error)))
     }
-    this.#counters.calls++
-    const response = await this.#http(request)
+    const response = await this.#send(request)
     this.#note(response)
     let outcome: IntrospectionOutcome
     try {
@@ -75,6 +74,16 @@ export class IntrospectionClient {
     }
   }
 
+  async #send(request: HttpRequest): Promise<HttpResponse> {
+    this.#meter.counters.calls++
+    const startedMs = performance.now()
+    try {
+      return await this.#http(request)
+    } finally {
+      this.#meter.duration(performance.now() - startedMs)
+    }
+  }
+
   /** Tells the guard how the server is. */
   #note(response: HttpResponse): void {
     if (!UNABLE.has(response.status)) return this.#guard.succeeded()
@@ -83,7 +92,7 @@ export class IntrospectionClient {
   }
 
   #fail(answer: FailedAnswer): CallResult {
-    this.#counters.failures[answer.failure]++
+    this.#meter.counters.failures[answer.failure]++
     return { answer, cacheableNegative: false, bodyBytes: 0 }
   }
 }

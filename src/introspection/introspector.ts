@@ -4,31 +4,47 @@
  */
 import { type Cache, isRefreshDue } from '../cache/cache.ts'
 import type { HttpClient } from '../oauth/http.ts'
-import { createIntrospectionCounters, type IntrospectionCounters } from '../telemetry/counters.ts'
+import type { IntrospectionCounters } from '../telemetry/counters.ts'
 import type { Log } from '../telemetry/log.ts'
+import { MetricRegistry, metricsOf } from '../telemetry/metrics.ts'
 import type { Answer, FailedAnswer, StaleAnswer } from './answer.ts'
 import { type CallGuard, CallGuards } from './call-guard.ts'
 import { createIntrospectionCache, IntrospectionCache, type IntrospectionCacheSettings } from './introspection-cache.ts'
 import { IntrospectionClient } from './introspection-client.ts'
+import { IntrospectionMeters } from './meters.ts'
 import type { InquiryProfile } from './profile.ts'
 import { headOf, type IntrospectedRequest } from './request.ts'
 
-/** What all introspectors of a process share: memory for answers, and the bounds on calls to each server. */
+/** What all introspectors of a process share: memory for answers, the bounds on calls to each server, and the numbers that operators see. */
 export interface SharedIntrospection {
   readonly cache: Cache<Answer>
   readonly guards: CallGuards
+  readonly meters: IntrospectionMeters
 }
 
 /** Under this name the introspectors of a process find what they share. */
 export const SHARED_NAME = 'introspection'
 
 /** Makes what the introspectors of a process share. Lives as long as the process. @param now epoch milliseconds */
-export function createSharedIntrospection(settings: IntrospectionCacheSettings, now: () => number): SharedIntrospection {
-  return { cache: createIntrospectionCache(settings, now), guards: new CallGuards(now) }
+export function createSharedIntrospection(
+  settings: IntrospectionCacheSettings,
+  now: () => number,
+  metrics: MetricRegistry = new MetricRegistry(),
+): SharedIntrospection {
+  const cache = createIntrospectionCache(settings, now)
+  const guards = new CallGuards(now)
+  return { cache, guards, meters: new IntrospectionMeters(metrics, cache, guards) }
+}
+
+/** What the introspectors of this kit's process share. */
+export function sharedIntrospectionOf(kit: Pick<IntrospectorKit, 'settings' | 'now' | 'shared'>): SharedIntrospection {
+  return kit.shared(SHARED_NAME, () => createSharedIntrospection(kit.settings, kit.now, metricsOf(kit)))
 }
 
 /** What an introspector needs from the gateway. */
 export interface IntrospectorKit {
+  /** Id of the plugin entity, for metrics. */
+  readonly pluginId?: string
   readonly log: Log
   /** Epoch milliseconds. */
   readonly now: () => number
@@ -40,7 +56,8 @@ export interface IntrospectorKit {
 
 /** `close` it when the configuration is gone. */
 export class Introspector {
-  readonly counters: IntrospectionCounters = createIntrospectionCounters()
+  /** Of this configuration at this endpoint: they go on where an introspector takes the place of another. */
+  readonly counters: IntrospectionCounters
   readonly #profile: InquiryProfile
   readonly #log: Log
   readonly #now: () => number
@@ -51,7 +68,7 @@ export class Introspector {
   #closed = false
 
   constructor(profile: InquiryProfile, kit: IntrospectorKit) {
-    const { cache, guards } = kit.shared(SHARED_NAME, () => createSharedIntrospection(kit.settings, kit.now))
+    const { cache, guards, meters } = sharedIntrospectionOf(kit)
     const { call } = profile
     this.#profile = profile
     this.#log = kit.log
@@ -59,7 +76,9 @@ export class Introspector {
     this.#guards = guards
     this.#guard = guards.acquire(call.server)
     this.#cache = new IntrospectionCache(cache.space(), profile.fingerprint, profile.lifetimes, kit.now)
-    this.#client = new IntrospectionClient(call, kit.httpClient(call), this.#guard, kit.now, this.counters)
+    const meter = meters.of(profile.name, kit.pluginId ?? '', call.server)
+    this.counters = meter.counters
+    this.#client = new IntrospectionClient(call, kit.httpClient(call), this.#guard, kit.now, meter)
   }
 
   /** What the server says about a token: stored, or asked for. */

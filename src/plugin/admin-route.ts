@@ -11,7 +11,7 @@ export interface AdminRequest {
 
 export interface AdminAnswer {
   readonly status: number
-  /** Sent as JSON; absent for 204. */
+  /** Sent as JSON, bytes as they are (`headers` says what they are); absent for 204. */
   readonly body?: unknown
   readonly headers?: Readonly<Record<string, string>>
 }

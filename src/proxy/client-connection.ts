@@ -80,6 +80,8 @@ export interface FrontConnection {
   readonly deadlineMs: number
   /** No request is under way. */
   readonly isIdle: boolean
+  /** The head of a request is coming in. */
+  readonly isReading: boolean
   /** The sweep found the deadline passed. */
   expire(): void
   /** Cuts the connection. */
@@ -143,6 +145,10 @@ export class ClientConnection implements FrontConnection {
 
   get isIdle(): boolean {
     return this.#state === 'idle'
+  }
+
+  get isReading(): boolean {
+    return this.#state === 'head'
   }
 
   // ------------------------------------------------------------------------------------------------------------------------------- what comes in

@@ -12,6 +12,8 @@ export interface FrontCounters {
 export interface Front {
   readonly server: Server
   readonly counters: FrontCounters
+  /** Connections by what they are doing; counted when asked. */
+  activity(): { readonly reading: number; readonly waiting: number }
   /**
    * No new connections; every answer closes its connection. Resolves when the last one is closed. A connection that is idle stays open for a moment: its next
    * request may be on the way already, and would be lost.
@@ -59,6 +61,15 @@ class NetFront implements Front, ConnectionHost {
   onClosed(connection: FrontConnection): void {
     this.counters.active--
     this.#connections.delete(connection)
+  }
+
+  activity(): { reading: number; waiting: number } {
+    const found = { reading: 0, waiting: 0 }
+    for (const connection of this.#connections) {
+      if (connection.isReading) found.reading++
+      else if (connection.isIdle) found.waiting++
+    }
+    return found
   }
 
   #sweep(): void {

@@ -12,6 +12,7 @@ import { createServer } from 'node:net'
 import { extname, join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import type { Log } from '../telemetry/log.ts'
+import { lastingMetrics, type MetricSnapshot, mergeMetrics } from '../telemetry/metrics.ts'
 import { GatewayError } from '../util/errors.ts'
 import type { Frame, FrameObject } from './snapshot.ts'
 import type { FromWorker, ToWorker, WorkerStats } from './worker-protocol.ts'
@@ -35,13 +36,42 @@ export interface WorkerPoolOptions {
 const PUBLISH_PATIENCE_MS = 2_000
 /** A worker that dies at once again is replaced after a pause that doubles up to this. */
 const MAX_RESPAWN_DELAY_MS = 5_000
+/** How long figures are waited for; a worker that is busier than that is shown as it was last seen. */
 const STATS_PATIENCE_MS = 250
+const METRICS_PATIENCE_MS = 1000
 
 interface Member {
   readonly worker: ClusterWorker
   state: 'starting' | 'ready' | 'serving' | 'draining' | 'gone'
   appliedVersion: number
   readonly startedAtMs: number
+  /** As last seen; `metrics` as last asked for. */
+  stats: WorkerStats | null
+}
+
+/** What ended workers counted: nothing that grows ever goes down while the primary lives. */
+interface EndedStats {
+  accepted: number
+  requests: number
+  metricErrors: number
+  metrics: readonly MetricSnapshot[]
+}
+
+/** What all workers count together. */
+export interface PoolStats {
+  /** Those that live. */
+  readonly workers: readonly WorkerStats[]
+  /** Since the primary started, those that ended included. */
+  readonly accepted: number
+  readonly requests: number
+  readonly metricErrors: number
+  readonly metrics: readonly MetricSnapshot[]
+}
+
+/** A question to the workers, and who has not answered yet. */
+interface StatsQuestion {
+  readonly open: Set<Member>
+  readonly done: () => void
 }
 
 export class WorkerPool {
@@ -56,8 +86,9 @@ export class WorkerPool {
   #ending = false
   #respawnDelayMs = 100
   #waiting = new Set<() => void>()
-  #stats = new Map<number, { readonly received: WorkerStats[]; readonly done: () => void; left: number }>()
+  #questions = new Map<number, StatsQuestion>()
   #lastStatsId = 0
+  #ended: EndedStats = { accepted: 0, requests: 0, metricErrors: 0, metrics: [] }
   #starting: { readonly reject: (error: Error) => void } | null = null
   /** Why a worker refused the newest frame; null when all took it. */
   #refusal: string | null = null
@@ -145,7 +176,7 @@ export class WorkerPool {
 
   #spawn(): Member {
     const worker = cluster.fork()
-    const member: Member = { worker, state: 'starting', appliedVersion: 0, startedAtMs: Date.now() }
+    const member: Member = { worker, state: 'starting', appliedVersion: 0, startedAtMs: Date.now(), stats: null }
     this.#members.add(member)
     worker.on('message', (message: FromWorker) => this.#receive(member, message))
     worker.on('exit', (code, signal) => this.#lose(member, code, signal))
@@ -174,13 +205,14 @@ export class WorkerPool {
         this.#refusal = message.reason
         break
       case 'drained':
+        member.stats = message.stats
         this.#tell(member, { type: 'stop' })
         break
       case 'object':
         this.#options.onObject(message)
         break
       case 'stats':
-        this.#collectStats(message.id, message.stats)
+        this.#collectStats(member, message.id, message.stats)
         break
       case 'fatal':
         this.#fail(member, message.reason)
@@ -199,6 +231,7 @@ export class WorkerPool {
     const expected = member.state === 'draining' || this.#ending
     member.state = 'gone'
     this.#members.delete(member)
+    this.#keepStats(member)
     this.#wake()
     if (expected) return
     this.#options.log.error('worker died', { pid: member.worker.process.pid, code, signal })
@@ -229,29 +262,67 @@ export class WorkerPool {
     for (const member of this.#members) this.#tell(member, { type: 'purge' })
   }
 
-  /** What each worker counts; those that do not answer in time are left out. */
-  stats(): Promise<readonly WorkerStats[]> {
-    const asked = [...this.#members].filter(({ state }) => state === 'serving')
-    const received: WorkerStats[] = []
-    if (asked.length === 0) return Promise.resolve(received)
+  /** True while the newest frame has an enabled configuration of this plugin. */
+  configures(plugin: string): boolean {
+    return this.#frame?.plugins.some(({ name, enabled }) => name === plugin && enabled) ?? false
+  }
+
+  /** What the workers count; one that does not answer in time is shown as it was last seen. @param withMetrics whether `metrics` are wanted */
+  async stats(withMetrics = false): Promise<PoolStats> {
+    await this.#askForStats(withMetrics)
+    const workers = [...this.#members].flatMap(({ stats }) => stats ?? [])
+    const sum = (read: (one: WorkerStats | EndedStats) => number): number =>
+      workers.reduce((total, one) => total + read(one), read(this.#ended))
+    return {
+      workers,
+      accepted: sum(({ accepted }) => accepted),
+      requests: sum(({ requests }) => requests),
+      metricErrors: sum(({ metricErrors }) => metricErrors),
+      metrics: withMetrics ? mergeMetrics([this.#ended.metrics, ...workers.map(({ metrics }) => metrics)]) : [],
+    }
+  }
+
+  #askForStats(metrics: boolean): Promise<void> {
+    const open = new Set([...this.#members].filter(({ state, stats }) => state === 'serving' || (state === 'draining' && stats !== null)))
+    if (open.size === 0) return Promise.resolve()
     const id = ++this.#lastStatsId
     return new Promise((resolve) => {
-      const timer = setTimeout(() => done(), STATS_PATIENCE_MS)
       const done = (): void => {
         clearTimeout(timer)
-        this.#stats.delete(id)
-        resolve(received)
+        this.#questions.delete(id)
+        resolve()
       }
-      this.#stats.set(id, { received, done, left: asked.length })
-      for (const member of asked) this.#tell(member, { type: 'stats', id })
+      const timer = setTimeout(done, metrics ? METRICS_PATIENCE_MS : STATS_PATIENCE_MS)
+      this.#questions.set(id, { open, done })
+      for (const member of open) this.#tell(member, { type: 'stats', id, metrics })
     })
   }
 
-  #collectStats(id: number, stats: WorkerStats): void {
-    const waiting = this.#stats.get(id)
-    if (waiting === undefined) return
-    waiting.received.push(stats)
-    if (--waiting.left === 0) waiting.done()
+  #collectStats(member: Member, id: number, stats: WorkerStats): void {
+    const { metrics } = member.stats ?? { metrics: [] }
+    member.stats = stats.metrics.length === 0 ? { ...stats, metrics } : stats
+    const question = this.#questions.get(id)
+    if (question !== undefined) this.#settle(question, member)
+  }
+
+  #settle({ open, done }: StatsQuestion, member: Member): void {
+    if (open.delete(member) && open.size === 0) done()
+  }
+
+  /** A worker is gone, what it counted is not: all of it where it had time to say so, else what was last seen. */
+  #keepStats(member: Member): void {
+    const { stats } = member
+    member.stats = null
+    if (stats !== null) {
+      const { accepted, requests, metricErrors, metrics } = this.#ended
+      this.#ended = {
+        accepted: accepted + stats.accepted,
+        requests: requests + stats.requests,
+        metricErrors: metricErrors + stats.metricErrors,
+        metrics: mergeMetrics([metrics, lastingMetrics(stats.metrics)]),
+      }
+    }
+    for (const question of [...this.#questions.values()]) this.#settle(question, member)
   }
 
   /** Ends all workers when what they have is answered. */

@@ -7,15 +7,16 @@
  *     │ <────────────────── applied {version}│   or failed {version, reason}: the old snapshot serves on
  *     │ <────────────── listening {addresses}│   once, after the first snapshot
  *     │ <───────── object {plugin, kind, …}  │   to keep in the database and send to all
- *     │ stats?  ───────────────────────────> │
+ *     │ stats? {metrics?}  ────────────────> │
  *     │ <────────────────────────────── stats│
  *     │ purge, drain ──────────────────────> │
- *     │ <──────────────────────────── drained│   all is answered
+ *     │ <─────────────────────drained {stats}│   all is answered, and counted
  *     │ stop ──────────────────────────────> │   ends
  *
  * A draining worker does not end by itself: the primary hands over accepted connections in messages of its own on the same channel, and a worker that was gone
  * before it had read them would take them along. Whatever the primary sent before `stop` has been read, and given back, when the worker reads `stop`.
  */
+import type { MetricSnapshot } from '../telemetry/metrics.ts'
 import type { Frame, FrameObject } from './snapshot.ts'
 import type { WorkerSettings } from './worker-settings.ts'
 
@@ -23,14 +24,15 @@ export type ToWorker =
   | { readonly type: 'start'; readonly settings: WorkerSettings }
   | { readonly type: 'frame'; readonly frame: Frame }
   | { readonly type: 'purge' }
-  | { readonly type: 'stats'; readonly id: number }
+  | { readonly type: 'stats'; readonly id: number; readonly metrics: boolean }
   | { readonly type: 'drain' }
   | { readonly type: 'stop' }
 
 export type FromWorker =
   | { readonly type: 'ready' }
   | { readonly type: 'listening'; readonly addresses: readonly string[] }
-  | { readonly type: 'drained' }
+  /** With all that it counted: nothing comes after. */
+  | { readonly type: 'drained'; readonly stats: WorkerStats }
   | { readonly type: 'applied'; readonly version: number }
   | { readonly type: 'failed'; readonly version: number; readonly reason: string }
   | ({ readonly type: 'object' } & FrameObject)
@@ -43,5 +45,13 @@ export interface WorkerStats {
   readonly heapBytes: number
   readonly accepted: number
   readonly active: number
+  /** Of the active connections: those whose request is coming in, those between two requests; the others are being answered. */
+  readonly reading: number
+  readonly waiting: number
   readonly requests: number
+  readonly timers: number
+  /** Series that found no place. */
+  readonly metricErrors: number
+  /** Only where asked for. */
+  readonly metrics: readonly MetricSnapshot[]
 }

@@ -37,10 +37,12 @@ async function databaseState({ database }: AdminDeps): Promise<Record<string, un
 function memoryFormat({ unit = 'm', scale }: Exchange['query']): ((bytes: number) => string | number) | Answer {
   const given = typeof unit === 'string' ? unit : ''
   const name = given.toLowerCase()
+  // Kong takes what is no number for absent.
+  const decimals = typeof scale === 'string' && /^-?\d{1,2}$/.test(scale) ? Number(scale) : 2
+  if (decimals < 0) return message(400, 'scale must be equal or greater than 0')
   if (name === 'b') return (bytes) => bytes
   const known = Object.hasOwn(UNITS, name) ? UNITS[name] : undefined
   if (known === undefined) return message(400, `invalid unit '${given}' (expected 'k/K', 'm/M', or 'g/G')`)
-  const decimals = typeof scale === 'string' && /^\d$/.test(scale) ? Number(scale) : 2
   return (bytes) => `${(bytes / known[0]).toFixed(decimals)} ${known[1]}`
 }
 

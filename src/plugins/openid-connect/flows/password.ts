@@ -11,7 +11,7 @@ import { hash } from 'node:crypto'
 import type { CacheSpace, Loaded } from '../../../cache/cache.ts'
 import { type FailedAnswer, failed } from '../../../introspection/answer.ts'
 import type { CallGuard } from '../../../introspection/call-guard.ts'
-import { createSharedIntrospection, SHARED_NAME, type SharedIntrospection } from '../../../introspection/introspector.ts'
+import { type SharedIntrospection, sharedIntrospectionOf } from '../../../introspection/introspector.ts'
 import { serverOf } from '../../../introspection/profile.ts'
 import type { IntrospectedRequest } from '../../../introspection/request.ts'
 import { numericDate } from '../../../oauth/claims.ts'
@@ -79,7 +79,7 @@ export class PasswordFlow implements Flow<PairAttempt> {
     this.#stores = kit.shared('openid-connect tokens', () => new TokenStores(kit.settings, kit.now))
     this.#store = this.#stores.acquire(config.cache_tokens_salt ?? kit.pluginId, kit.pluginId, hash('sha256', JSON.stringify(config)))
     this.#space = this.#store.space
-    this.#shared = kit.shared(SHARED_NAME, () => createSharedIntrospection(kit.settings, kit.now))
+    this.#shared = sharedIntrospectionOf(kit)
     const connection = connectionOf(config)
     this.#http = kit.httpClient(connection)
     this.#timeoutMs = connection.timeoutMs
