@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import type { Settings } from './config/settings.ts'
 import { loadEnabledPlugins, openOffDatabase, openSqliteDatabase } from './configured-database.ts'
-import type { Database, EntityTree } from './db/database.ts'
+import { type Database, ENTITY_NAMES, type EntityTree } from './db/database.ts'
 import { exportDeclarative } from './db/declarative/export.ts'
 import { loadDeclarativeFile, schemasOf } from './db/declarative/load.ts'
 
@@ -27,7 +27,7 @@ export function readConfiguration(file: string, database: Database): EntityTree 
 
 /** Creates or replaces every entity by its id, parents first; deletes nothing. */
 export async function upsertAll(tree: EntityTree, database: Database): Promise<void> {
-  for (const name of ['services', 'routes', 'consumers', 'plugins'] as const) {
+  for (const name of ENTITY_NAMES) {
     for (const entity of tree[name]) await database.entities[name].upsert(entity.id, entity)
   }
 }

@@ -117,7 +117,7 @@ test('a database made by a newer version is refused and left alone', async (cont
   raw.close()
   await assert.rejects(openSqlite(context, folder), {
     code: 'GW_DATABASE_VERSION',
-    message: `the database ${file} was made by a newer version of Sallyport (it is at step 999, this version knows 1): start that version, or restore a backup`,
+    message: `the database ${file} was made by a newer version of Sallyport (it is at step 999, this version knows 2): start that version, or restore a backup`,
   })
 })
 
