@@ -22,7 +22,7 @@ import type { AnyPlugin } from './plugin/define.ts'
 import { loadPluginAdmins } from './plugin/loader.ts'
 import { WorkerPool } from './proxy/worker-pool.ts'
 import type { WorkerStats } from './proxy/worker-protocol.ts'
-import { workerSettings } from './proxy/worker-settings.ts'
+import { workerSecrets, workerSettings } from './proxy/worker-settings.ts'
 import { type LineWriter, openLineWriter } from './telemetry/line-writer.ts'
 import type { Log } from './telemetry/log.ts'
 import { createLogger } from './telemetry/logger.ts'
@@ -107,6 +107,7 @@ class RunningGateway implements Gateway {
     this.#database = database
     const pool = new WorkerPool({
       settings: workerSettings(settings),
+      secrets: workerSecrets(settings),
       count: workerCount(settings),
       log: this.#log,
       onObject: ({ plugin, kind, key, value }) => {
@@ -218,7 +219,7 @@ class RunningGateway implements Gateway {
     const { database, pool, configuration } = this.#parts()
     if (database.kind === 'off') await this.#loadDeclarative(database, settings)
     await configuration.settled()
-    await pool.replace(workerSettings(settings), workerCount(settings))
+    await pool.replace(workerSettings(settings), workerSecrets(settings), workerCount(settings))
     this.#addresses = { ...this.#addresses, proxy: pool.addresses }
     this.#log.notice('gateway reloaded')
   }

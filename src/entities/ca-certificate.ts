@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { field } from '../schema/field.ts'
 import type { EntitySchema } from '../schema/schema.ts'
+import { certificatesIn, certificateViolation } from '../util/pem.ts'
 import { createdAtField, idField, tagsField, updatedAtField } from './fields.ts'
-import { certificate, certificatesIn } from './pem.ts'
 
 /** An authority that Services may trust. */
 export const caCertificates = {
@@ -14,7 +14,7 @@ export const caCertificates = {
     id: idField,
     created_at: createdAtField,
     updated_at: updatedAtField,
-    cert: field.string({ required: true, validator: certificate }),
+    cert: field.string({ required: true, validator: certificateViolation }),
     cert_digest: field.string({ unique: true }),
     tags: tagsField,
   },

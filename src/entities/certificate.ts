@@ -1,8 +1,8 @@
 import type { Check } from '../schema/field.ts'
 import { field } from '../schema/field.ts'
 import type { EntitySchema } from '../schema/schema.ts'
+import { certificateViolation, haveSameKeyType, pairViolation, privateKeyViolation } from '../util/pem.ts'
 import { createdAtField, idField, tagsField, updatedAtField } from './fields.ts'
-import { certificate, haveSameKeyType, pairViolation, privateKey } from './pem.ts'
 import { wildcardHost } from './validators.ts'
 
 const SAME_TYPE =
@@ -30,10 +30,10 @@ export const certificates = {
     id: idField,
     created_at: createdAtField,
     updated_at: updatedAtField,
-    cert: field.string({ required: true, referenceable: true, validator: certificate }),
-    key: field.string({ required: true, referenceable: true, encrypted: true, validator: privateKey }),
-    cert_alt: field.string({ referenceable: true, validator: certificate }),
-    key_alt: field.string({ referenceable: true, encrypted: true, validator: privateKey }),
+    cert: field.string({ required: true, referenceable: true, validator: certificateViolation }),
+    key: field.string({ required: true, referenceable: true, encrypted: true, validator: privateKeyViolation }),
+    cert_alt: field.string({ referenceable: true, validator: certificateViolation }),
+    key_alt: field.string({ referenceable: true, encrypted: true, validator: privateKeyViolation }),
     tags: tagsField,
     snis: field.array({ transient: true, elements: field.string({ validator: wildcardHost }) }),
   },

@@ -17,10 +17,10 @@
  * before it had read them would take them along. Whatever the primary sent before `stop` has been read, and given back, when the worker reads `stop`.
  */
 import type { Frame, FrameObject } from './snapshot.ts'
-import type { WorkerSettings } from './worker-settings.ts'
+import type { WorkerSecrets, WorkerSettings } from './worker-settings.ts'
 
 export type ToWorker =
-  | { readonly type: 'start'; readonly settings: WorkerSettings }
+  | { readonly type: 'start'; readonly settings: WorkerSettings; readonly secrets: WorkerSecrets }
   | { readonly type: 'frame'; readonly frame: Frame }
   | { readonly type: 'purge' }
   | { readonly type: 'stats'; readonly id: number }

@@ -2,7 +2,6 @@
 import type { KeyObject } from 'node:crypto'
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
-import type { TextCheck } from './validators.ts'
 
 const CERTIFICATE_BLOCK = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[\s\S]*?-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g
 
@@ -12,7 +11,7 @@ export function certificatesIn(pem: string): readonly X509Certificate[] {
 }
 
 /** One certificate or a chain; all of it has to be readable, since a listener that presents it reads all of it. */
-export const certificate: TextCheck = (value) => {
+export function certificateViolation(value: string): string | undefined {
   try {
     return certificatesIn(value).length === 0 ? 'invalid certificate: no start line' : undefined
   } catch (error) {
@@ -21,7 +20,7 @@ export const certificate: TextCheck = (value) => {
 }
 
 /** A private key that needs no passphrase. */
-export const privateKey: TextCheck = (value) => {
+export function privateKeyViolation(value: string): string | undefined {
   try {
     createPrivateKey(value)
     return undefined
