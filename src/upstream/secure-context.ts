@@ -63,9 +63,9 @@ export class SecureContexts {
     const presented = presentedWith(leaf)
     let current = leaf
     for (let position = 0; position < MAX_CHAIN; position++) {
-      if (isSelfIssued(current)) return Math.max(position - 1, 0)
+      if (isSelfSigned(current)) return Math.max(position - 1, 0)
       const trusted = anchors.filter((anchor) => current.checkIssued(anchor))
-      if (trusted.some(isSelfIssued)) return position
+      if (trusted.some(isSelfSigned)) return position
       const next = trusted[0] ?? presented.find((other) => current.checkIssued(other))
       if (next === undefined) break
       current = next
@@ -92,6 +92,7 @@ function presentedWith(leaf: X509Certificate): readonly X509Certificate[] {
   return chain
 }
 
-function isSelfIssued(certificate: X509Certificate): boolean {
-  return certificate.checkIssued(certificate)
+/** Not `checkIssued`, which wants a key usage that a self-signed leaf need not have. */
+function isSelfSigned(certificate: X509Certificate): boolean {
+  return certificate.subject === certificate.issuer && certificate.verify(certificate.publicKey)
 }

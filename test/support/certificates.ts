@@ -2,7 +2,7 @@
  * Certificates for tests, made on the spot: authorities, leaves that they signed, client certificates, expired ones. X.509 in DER (RFC 5280) with what OpenSSL
  * looks at and nothing else.
  */
-import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
+import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
 import { isIP } from 'node:net'
 
 export type KeyType = 'ec' | 'rsa'
@@ -15,6 +15,8 @@ export type IssueOptions = {
   /** Whether it may sign others; default false. */
   readonly ca?: boolean
   readonly keyType?: KeyType
+  /** Certifies the key of this one instead of a new key: a cross-signature where the names are equal too. */
+  readonly keyOf?: TestCertificate
   /** Days from now; both may be negative. Default: yesterday to ten years from now. */
   readonly validDays?: readonly [from: number, to: number]
 }
@@ -40,15 +42,15 @@ export function authority(name = 'Test CA', options: Omit<IssueOptions, 'name'> 
 }
 
 function make(
-  { name, altNames = [], ca = false, keyType = 'ec', validDays = [-1, 3650] }: IssueOptions,
+  { name, altNames = [], ca = false, keyType = 'ec', keyOf, validDays = [-1, 3650] }: IssueOptions,
   signer: Issuer | null,
 ): TestCertificate {
-  const pair = keyType === 'ec' ? generateKeyPairSync('ec', { namedCurve: 'P-256' }) : generateKeyPairSync('rsa', { modulusLength: 2048 })
-  const publicKey = pair.publicKey.export({ type: 'spki', format: 'der' })
+  const privateKey = keyOf === undefined ? newKey(keyType) : createPrivateKey(keyOf.key)
+  const publicKey = createPublicKey(privateKey).export({ type: 'spki', format: 'der' })
   const own: Issuer = {
     name: distinguishedName(name),
-    key: pair.privateKey,
-    keyType,
+    key: privateKey,
+    keyType: privateKey.asymmetricKeyType === 'rsa' ? 'rsa' : 'ec',
     keyId: createHash('sha1').update(publicKey).digest(),
   }
   const issuer = signer ?? own
@@ -65,8 +67,14 @@ function make(
   )
   const signature = sign('sha256', body, issuer.key)
   const cert = pem('CERTIFICATE', sequence(body, algorithm, element(0x03, Buffer.concat([Buffer.from([0]), signature]))))
-  const key = pair.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+  const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
   return { cert, key, issue: (options) => make(options, own) }
+}
+
+function newKey(keyType: KeyType): KeyObject {
+  return keyType === 'ec'
+    ? generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
+    : generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
 }
 
 function extensions(own: Issuer, issuer: Issuer, altNames: readonly string[], ca: boolean): Buffer[] {
