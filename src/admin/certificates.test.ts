@@ -273,4 +273,9 @@ test('without a database nothing is written one by one, and what is wrong is sai
   assert.deepEqual([refused.status, at(refused.body, 'message')], [405, "cannot create 'certificates' entities when not using a database"])
   assert.equal((await admin('POST /certificates', { json: { ...pair(rsa), snis: ['a.test'] } })).status, 400)
   assert.deepEqual((await admin(`GET /ca_certificates/${UNKNOWN}`)).body, NOT_FOUND)
+  const faulty = { _format_version: '3.0', certificates: [{ cert: ec.cert, key: rsa.key }] }
+  const flat = await admin('POST /config?flatten_errors=1', { json: faulty })
+  assert.equal(flat.status, 400)
+  assert.deepEqual(at(flat.body, 'flattened_errors', 0, 'entity'), { cert: ec.cert, key: '***' })
+  assert.ok(!flat.text.includes('PRIVATE KEY'))
 })
