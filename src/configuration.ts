@@ -4,7 +4,15 @@
  */
 import type { Database } from './db/database.ts'
 import type { Consumer } from './entities/consumer-directory.ts'
-import type { Frame, PluginEntity, ServiceEntity, StoredRoute } from './proxy/snapshot.ts'
+import type {
+  CaCertificateEntity,
+  CertificateEntity,
+  Frame,
+  PluginEntity,
+  ServiceEntity,
+  SniEntity,
+  StoredRoute,
+} from './proxy/snapshot.ts'
 import type { Log } from './telemetry/log.ts'
 import { errorText } from './util/errors.ts'
 
@@ -32,6 +40,9 @@ export class Configuration {
       routes: tree.routes as readonly unknown[] as readonly StoredRoute[],
       consumers: tree.consumers as readonly unknown[] as readonly Consumer[],
       plugins: tree.plugins as readonly unknown[] as readonly PluginEntity[],
+      certificates: tree.certificates as readonly unknown[] as readonly CertificateEntity[],
+      snis: tree.snis as readonly unknown[] as readonly SniEntity[],
+      ca_certificates: tree.ca_certificates as readonly unknown[] as readonly CaCertificateEntity[],
       objects: objects.map(({ plugin, kind, key, value }) => ({ plugin, kind, key, value })),
     }
   }

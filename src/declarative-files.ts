@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import type { Settings } from './config/settings.ts'
 import { loadEnabledPlugins, openOffDatabase, openSqliteDatabase } from './configured-database.ts'
-import type { Database, EntityTree } from './db/database.ts'
+import { type Dao, type Database, ENTITY_NAMES, type Entity, type EntityTree } from './db/database.ts'
 import { exportDeclarative } from './db/declarative/export.ts'
 import { loadDeclarativeFile, schemasOf } from './db/declarative/load.ts'
 
@@ -27,9 +27,19 @@ export function readConfiguration(file: string, database: Database): EntityTree 
 
 /** Creates or replaces every entity by its id, parents first; deletes nothing. */
 export async function upsertAll(tree: EntityTree, database: Database): Promise<void> {
-  for (const name of ['services', 'routes', 'consumers', 'plugins'] as const) {
-    for (const entity of tree[name]) await database.entities[name].upsert(entity.id, entity)
+  for (const name of ENTITY_NAMES) {
+    for (const entity of tree[name]) await upsert(database.entities[name], entity)
   }
+}
+
+/** Children that a schema lists by name are entities of their own in a tree: those that are there already stay. */
+async function upsert(dao: Dao, entity: Entity): Promise<void> {
+  const { childList } = dao.schema
+  const stored = childList === undefined ? null : await dao.select(entity.id)
+  await dao.upsert(
+    entity.id,
+    stored === null || childList === undefined ? entity : { ...entity, [childList.field]: stored[childList.field] },
+  )
 }
 
 /** The database as a declarative file. */

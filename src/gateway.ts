@@ -23,7 +23,7 @@ import type { AdminRoute, PluginAdminKit } from './plugin/admin-route.ts'
 import type { AnyPlugin } from './plugin/define.ts'
 import { loadPluginAdmins } from './plugin/loader.ts'
 import { type PoolStats, WorkerPool } from './proxy/worker-pool.ts'
-import { workerSettings } from './proxy/worker-settings.ts'
+import { workerSecrets, workerSettings } from './proxy/worker-settings.ts'
 import { type LineWriter, openLineWriter } from './telemetry/line-writer.ts'
 import type { Log } from './telemetry/log.ts'
 import { createLogger } from './telemetry/logger.ts'
@@ -108,6 +108,7 @@ class RunningGateway implements Gateway {
     this.#database = database
     const pool = new WorkerPool({
       settings: workerSettings(settings),
+      secrets: workerSecrets(settings),
       count: workerCount(settings),
       log: this.#log,
       onObject: ({ plugin, kind, key, value }) => {
@@ -245,7 +246,7 @@ class RunningGateway implements Gateway {
     const { database, pool, configuration } = this.#parts()
     if (database.kind === 'off') await this.#loadDeclarative(database, settings)
     await configuration.settled()
-    await pool.replace(workerSettings(settings), workerCount(settings))
+    await pool.replace(workerSettings(settings), workerSecrets(settings), workerCount(settings))
     this.#addresses = { ...this.#addresses, proxy: pool.addresses }
     this.#log.notice('gateway reloaded')
   }

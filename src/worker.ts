@@ -10,6 +10,7 @@ import type { PluginKit } from './plugin/kit.ts'
 import { loadPlugins } from './plugin/loader.ts'
 import { REPLAY_BYTES } from './proxy/forward.ts'
 import { createTrust } from './proxy/forwarded.ts'
+import { resolveFrame } from './proxy/frame-references.ts'
 import { handle } from './proxy/lifecycle.ts'
 import type { ProxyRuntime } from './proxy/runtime.ts'
 import { readShownHeaders } from './proxy/runtime.ts'
@@ -17,8 +18,9 @@ import type { Front } from './proxy/server.ts'
 import { createFront } from './proxy/server.ts'
 import type { Frame } from './proxy/snapshot.ts'
 import { buildSnapshot, PluginInstances } from './proxy/snapshot.ts'
+import type { UpstreamTlsDefaults } from './proxy/upstream-tls.ts'
 import type { FromWorker, ToWorker, WorkerStats } from './proxy/worker-protocol.ts'
-import type { WorkerSettings } from './proxy/worker-settings.ts'
+import type { WorkerSecrets, WorkerSettings } from './proxy/worker-settings.ts'
 import { openLineWriter } from './telemetry/line-writer.ts'
 import type { Log } from './telemetry/log.ts'
 import { createLogger } from './telemetry/logger.ts'
@@ -48,7 +50,7 @@ export function runWorker(port: WorkerPort): void {
   let worker: Worker | undefined
   port.onMessage((message) => {
     if (message.type === 'start') {
-      createWorker(message.settings, port).then(
+      createWorker(message.settings, message.secrets, port).then(
         (created) => {
           worker = created
           port.send({ type: 'ready' })
@@ -59,13 +61,14 @@ export function runWorker(port: WorkerPort): void {
   })
 }
 
-async function createWorker(settings: WorkerSettings, port: WorkerPort): Promise<Worker> {
+async function createWorker(settings: WorkerSettings, secrets: WorkerSecrets, port: WorkerPort): Promise<Worker> {
   const log = createLogger({ level: settings.log_level, path: settings.proxy_error_log, process: 'worker' })
-  return new Worker(settings, port, log, await loadPlugins(settings.plugins_dir))
+  return new Worker(settings, secrets, port, log, await loadPlugins(settings.plugins_dir))
 }
 
 class Worker {
   readonly #settings: WorkerSettings
+  readonly #upstreamTls: UpstreamTlsDefaults
   readonly #port: WorkerPort
   readonly #log: Log
   readonly #runtime: ProxyRuntime
@@ -78,8 +81,9 @@ class Worker {
   #listening = false
   #lastFrame: Frame | null = null
 
-  constructor(settings: WorkerSettings, port: WorkerPort, log: Log, plugins: ReadonlyMap<string, AnyPlugin>) {
+  constructor(settings: WorkerSettings, secrets: WorkerSecrets, port: WorkerPort, log: Log, plugins: ReadonlyMap<string, AnyPlugin>) {
     this.#settings = settings
+    this.#upstreamTls = { verify: settings.nginx_proxy_proxy_ssl_verify, clientCertificate: secrets.clientCertificate }
     this.#port = port
     this.#log = log
     const resolver = createResolver({
@@ -116,7 +120,6 @@ class Worker {
       errorDefaultType: settings.error_default_type,
       trustedIdentityHeaders: settings.trusted_identity_headers,
       strictPaths: settings.strict_paths,
-      verifyUpstreamTls: settings.nginx_proxy_proxy_ssl_verify,
       maxBodyBytes: settings.client_max_body_size,
       replayBytes: Math.max(REPLAY_BYTES, settings.client_body_buffer_size),
       portMap: new Map(settings.port_maps.map((pair) => pair.split(':').map(Number)).map(([seen, own]) => [own as number, seen as number])),
@@ -193,7 +196,8 @@ class Worker {
     }
   }
 
-  #apply(frame: Frame): void {
+  #apply(received: Frame): void {
+    const frame = resolveFrame(received, (reference) => this.#resolve(reference))
     const objects = this.#objects
     this.#objects = new Map(frame.objects.map(({ plugin, kind, key, value }) => [objectKey(plugin, kind, key), value]))
     try {
@@ -201,14 +205,14 @@ class Worker {
       try {
         this.#runtime.snapshot = buildSnapshot(frame, prepared.instances, {
           calculation: this.#settings.route_match_calculation,
-          verifyUpstreamTls: this.#settings.nginx_proxy_proxy_ssl_verify,
+          upstreamTls: this.#upstreamTls,
         })
       } catch (error) {
         prepared.discard()
         throw error
       }
       prepared.commit()
-      this.#lastFrame = frame
+      this.#lastFrame = received
       this.#port.send({ type: 'applied', version: frame.version })
     } catch (error) {
       this.#objects = objects

@@ -21,6 +21,7 @@ const STATUS: Readonly<Record<DaoErrorCode, number>> = {
   12: 405, // operation unsupported
   13: 400, // foreign keys unresolved
   14: 400, // invalid declarative configuration
+  19: 400, // referenced by others
 }
 
 /** What a client learns of a failure that is not its own. */

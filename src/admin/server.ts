@@ -18,6 +18,7 @@ import type { Answer, Endpoint, Exchange, Method } from './endpoint.ts'
 import { METHOD_NOT_ALLOWED, NOT_FOUND, ok } from './endpoint.ts'
 import { entityEndpoints } from './endpoints.ts'
 import { answerToError, INTERNAL_ERROR } from './errors.ts'
+import { withSniAddresses } from './routes/certificates.ts'
 import { configEndpoint } from './routes/config.ts'
 import { withCustomIdFilter } from './routes/consumers.ts'
 import { emptyEndpoints } from './routes/empty.ts'
@@ -63,7 +64,7 @@ export function adminEndpoints(deps: AdminDeps): readonly Endpoint[] {
     ...schemaEndpoints(deps),
     ...tagEndpoints(deps.database),
     ...operationEndpoints(deps),
-    ...entityEndpoints(deps.database).map((endpoint) =>
+    ...withSniAddresses(deps.database, entityEndpoints(deps.database)).map((endpoint) =>
       endpoint.path === '/consumers' ? withCustomIdFilter(entities.consumers, endpoint) : endpoint,
     ),
     ...emptyEndpoints(),

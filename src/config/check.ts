@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { statSync } from 'node:fs'
 import { isUuid } from '../schema/validate.ts'
+import { pairViolation, privateKeyViolation } from '../util/pem.ts'
 import { isLoopback, type Listener } from './listeners.ts'
 import { isPem, readCertificate } from './setting.ts'
 import { SETTINGS, type Settings } from './settings.ts'
@@ -20,6 +21,7 @@ export function checkSettings(settings: Settings): string[] {
     ...LISTENER_SETTINGS.flatMap((name) => checkListeners(name, settings[name])),
     ...checkAdminExposure(settings),
     ...checkTrustedCertificates(settings),
+    ...checkClientCertificate(settings),
     ...checkHostsFile(settings),
     ...(settings.node_id === null || isUuid(settings.node_id) ? [] : ['node_id must be a valid UUID']),
   ]
@@ -65,6 +67,31 @@ function checkTrustedCertificates(settings: Settings): string[] {
   return settings.lua_ssl_trusted_certificate
     .filter((source) => source !== 'system' && !isCertificate(source))
     .map((source) => `lua_ssl_trusted_certificate: failed loading certificate from ${nameOf(source)}`)
+}
+
+function checkClientCertificate(settings: Settings): string[] {
+  if (!settings.client_ssl) return []
+  const { client_ssl_cert: cert, client_ssl_cert_key: key } = settings
+  const missing = [
+    ...(cert === null ? ['client_ssl_cert must be specified'] : []),
+    ...(key === null ? ['client_ssl_cert_key must be specified'] : []),
+  ]
+  if (cert === null || key === null) return missing
+  const faults = [
+    ...(isCertificate(cert) ? [] : [`client_ssl_cert: failed loading certificate from ${nameOf(cert)}`]),
+    ...(isPrivateKey(key.reveal()) ? [] : [`client_ssl_cert_key: failed loading key from ${nameOf(key.reveal())}`]),
+  ]
+  if (faults.length > 0) return faults
+  const violation = pairViolation(readCertificate(cert), readCertificate(key.reveal()), 'certificate does not match key')
+  return violation === undefined ? [] : [`client_ssl_cert: ${violation}`]
+}
+
+function isPrivateKey(source: string): boolean {
+  try {
+    return privateKeyViolation(readCertificate(source)) === undefined
+  } catch {
+    return false
+  }
 }
 
 /** The default may be missing, as in a container made from nothing; a file that was named may not. */

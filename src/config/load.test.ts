@@ -4,6 +4,8 @@ import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { inspect } from 'node:util'
+import { selfSigned } from '../../test/support/certificates.ts'
+import { displaySettings } from './display.ts'
 import { loadPrefix, loadSettings, SettingsError, type SettingsSources } from './load.ts'
 
 let folder = ''
@@ -248,6 +250,22 @@ test('a certificate that cannot be loaded is an error; the text of one is not sh
     'lua_ssl_trusted_certificate: failed loading certificate from /nowhere/ca.pem',
     'lua_ssl_trusted_certificate: failed loading certificate from the given text',
   ])
+})
+
+test('client_ssl needs a certificate and the key that belongs to it; neither is shown', () => {
+  const [one, other] = [selfSigned({ name: 'a' }), selfSigned({ name: 'b' })]
+  const errors = (cert?: string, key?: string) =>
+    errorsOf({
+      KONG_CLIENT_SSL: 'on',
+      ...(cert === undefined ? {} : { KONG_CLIENT_SSL_CERT: cert }),
+      ...(key === undefined ? {} : { KONG_CLIENT_SSL_CERT_KEY: key }),
+    })
+  assert.deepEqual(errors(), ['client_ssl_cert must be specified', 'client_ssl_cert_key must be specified'])
+  assert.deepEqual(errors(one.cert), ['client_ssl_cert_key must be specified'])
+  assert.deepEqual(errors(one.cert, other.key), ['client_ssl_cert: certificate does not match key'])
+  assert.deepEqual(errors(one.cert, '/nowhere.key'), ['client_ssl_cert_key: failed loading key from /nowhere.key'])
+  const settings = load({ KONG_CLIENT_SSL: 'on', KONG_CLIENT_SSL_CERT: one.cert, KONG_CLIENT_SSL_CERT_KEY: one.key }).settings
+  assert.ok(!JSON.stringify(displaySettings(settings)).includes('PRIVATE KEY'))
 })
 
 test('the prefix is found even when other settings are broken', () => {

@@ -229,6 +229,12 @@ const upstreams = {
     aliases: ['nginx_http_proxy_ssl_verify'],
     description: 'Whether the certificate of an upstream is verified when its service does not say (`tls_verify`).',
   }),
+  client_ssl: setting(kind.boolean, {
+    default: 'off',
+    description: 'Whether upstreams are shown a client certificate when their service has none of its own (`client_certificate`).',
+  }),
+  client_ssl_cert: setting(kind.certificate, { description: 'That certificate: a file, PEM text, or its base64.' }),
+  client_ssl_cert_key: setting(kind.privateKey, { description: 'Its key: a file, PEM text, or its base64.' }),
   lua_ssl_trusted_certificate: setting(kind.certificates, {
     default: 'system',
     description: 'Authorities that outbound TLS trusts: `system`, files, PEM texts. Calls to authorization servers use it.',
@@ -343,7 +349,6 @@ export const SETTINGS_WITHOUT_EFFECT: readonly SettingWithoutEffect[] = [
   { name: 'ssl_*', satisfiedBy: [], why: 'TLS listeners are not available yet.' },
   { name: 'admin_ssl_*', satisfiedBy: [], why: 'TLS listeners are not available yet.' },
   { name: 'status_ssl_*', satisfiedBy: [], why: 'TLS listeners are not available yet.' },
-  { name: 'client_ssl*', satisfiedBy: ['off'], why: 'Client certificates for upstreams are not available yet.' },
   { name: 'lua_ssl_verify_depth', satisfiedBy: [], why: 'The length of certificate chains is not limited.' },
   { name: 'lua_max_*', satisfiedBy: [], why: 'Heads and bodies are bounded in bytes, see `large_client_header_buffers`.' },
   { name: 'dns_*', satisfiedBy: [], why: "Names are resolved by the hosts file and the system's resolver." },

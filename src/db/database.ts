@@ -79,7 +79,10 @@ export interface ObjectStore {
 /** Kong's hash of an empty configuration. */
 export const EMPTY_HASH = '0'.repeat(32)
 
-export type EntityName = 'services' | 'routes' | 'consumers' | 'plugins'
+/** Parents before children. */
+export const ENTITY_NAMES = ['certificates', 'snis', 'ca_certificates', 'services', 'routes', 'consumers', 'plugins'] as const
+
+export type EntityName = (typeof ENTITY_NAMES)[number]
 
 /** All entities by declarative key. */
 export type EntityTree = Readonly<Record<EntityName, readonly Entity[]>>

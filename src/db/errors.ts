@@ -17,6 +17,7 @@ export const DAO_ERROR_NAMES = {
   12: 'operation unsupported',
   13: 'foreign keys unresolved',
   14: 'invalid declarative configuration',
+  19: 'referenced by others',
 } as const
 
 export type DaoErrorCode = keyof typeof DAO_ERROR_NAMES
@@ -77,4 +78,10 @@ export function unknownParent(field: string, id: string, parents: string): DaoEr
 /** Code 4: a parent that still has children which refuse its deletion. */
 export function referencedBy(parents: string, children: string): DaoError {
   return new DaoError(4, `an existing '${children}' entity references this '${parents}' entity`, { fields: { '@referenced_by': children } })
+}
+
+/** Code 19: an entity that others still hold in a list of ids (`ca_certificates` of a Service). */
+export function referencedByList(entities: string, id: string, holders: string, holderId: string): DaoError {
+  const noun = entities.replace(/s$/, '').replaceAll('_', ' ')
+  return new DaoError(19, `${noun} ${id} is still referenced by ${holders} (id = ${holderId})`)
 }

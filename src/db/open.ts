@@ -77,6 +77,9 @@ class OpenDatabase implements Database {
     return await this.#strategy.read(async (reader) => {
       const all = (name: EntityName) => reader.page(name, {})
       return {
+        certificates: await all('certificates'),
+        snis: await all('snis'),
+        ca_certificates: await all('ca_certificates'),
         services: await all('services'),
         routes: await all('routes'),
         consumers: await all('consumers'),
@@ -119,7 +122,15 @@ class OpenDatabase implements Database {
 }
 
 function forEachEntity<T>(make: (name: EntityName) => T): Readonly<Record<EntityName, T>> {
-  return { services: make('services'), routes: make('routes'), consumers: make('consumers'), plugins: make('plugins') }
+  return {
+    certificates: make('certificates'),
+    snis: make('snis'),
+    ca_certificates: make('ca_certificates'),
+    services: make('services'),
+    routes: make('routes'),
+    consumers: make('consumers'),
+    plugins: make('plugins'),
+  }
 }
 
 function announcingObjects(table: ObjectTable, announce: () => void): ObjectStore {

@@ -15,8 +15,10 @@ export function shapeEntity(schema: EntitySchema, stored: JsonObject & { readonl
 
 function shapeRecord(fields: Fields, record: JsonObject): Record<string, unknown> {
   const shaped: Record<string, unknown> = {}
-  for (const [name, field] of Object.entries(fields))
+  for (const [name, field] of Object.entries(fields)) {
+    if (field.options.transient === true) continue
     shaped[name] = shapeValue(field, Object.hasOwn(record, name) ? record[name] : undefined)
+  }
   return shaped
 }
 

@@ -36,6 +36,9 @@ export function strategyCases(
     return shapeEntity(schema, members)
   }
   const tree: EntityTree = {
+    certificates: [],
+    snis: [],
+    ca_certificates: [],
     services: [entity('services', { id: B, name: 'b', host: 'h' }), entity('services', { id: A, name: 'a', host: 'h', tags: ['x', 'y'] })],
     routes: [
       entity('routes', { id: C, name: null, paths: ['/c'], service: { id: B }, tags: ['x'] }),

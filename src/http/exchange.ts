@@ -66,14 +66,37 @@ export interface Downstream {
   readonly bytesSent: number
 }
 
+/** A certificate (or a chain) and its key, in PEM. */
+export interface ClientCertificate {
+  readonly cert: string
+  readonly key: string
+}
+
+/** How a TLS upstream is met, apart from its names. */
+export interface UpstreamTls {
+  readonly verify: boolean
+  /** Certificates between the upstream's own and the trusted one, at most (nginx's `proxy_ssl_verify_depth`). */
+  readonly verifyDepth: number
+  /** PEM texts of the only authorities that are trusted; null: the client's own set. */
+  readonly authorities: readonly string[] | null
+  readonly clientCertificate: ClientCertificate | null
+  /** A digest that names authorities and client certificate. */
+  readonly contextKey: string
+  /** Names everything above. */
+  readonly key: string
+}
+
 /** Where an upstream request goes. */
 export interface Origin {
   readonly protocol: 'http' | 'https'
   readonly host: string
   readonly port: number
-  /** TLS server name and name checked in the certificate; null for IP literals. */
+  /** TLS server name; null for IP literals, which are not sent (RFC 6066 section 3). */
   readonly serverName: string | null
-  readonly verifyTls: boolean
+  /** Name or address that the certificate has to be for. */
+  readonly checkedName: string
+  /** Null for connections in clear. */
+  readonly tls: UpstreamTls | null
   readonly connectTimeoutMs: number
   /** Names everything above: connections of equal keys may stand in for each other. */
   readonly key: string

@@ -2,8 +2,18 @@
  * From a decided request to the upstream's answer: one attempt per turn, and the reason why it is repeated or not. Retries are Kong's: only for failures
  * before the answer's head, never because of a status, never for POST, LOCK or PATCH once anything was sent, and only with a body that can be sent again.
  */
+
+import { isIP } from 'node:net'
 import type { BodySource } from '../http/body.ts'
-import type { Origin, UpstreamCall, UpstreamClient, UpstreamFailure, UpstreamHandler, UpstreamProgress } from '../http/exchange.ts'
+import type {
+  Origin,
+  UpstreamCall,
+  UpstreamClient,
+  UpstreamFailure,
+  UpstreamHandler,
+  UpstreamProgress,
+  UpstreamTls,
+} from '../http/exchange.ts'
 import type { HeaderList } from '../http/headers.ts'
 import type { RequestContext } from '../plugin/context.ts'
 import type { UpstreamTry } from '../plugin/record.ts'
@@ -36,17 +46,17 @@ export interface ForwardTarget {
   readonly bodyLength: number | null
 }
 
-/** Where a service's requests go; `hostHeader` is the `Host` that is sent. */
-export function originOf(service: ServiceEntity, hostHeader: string, verifyByDefault: boolean): Origin {
+/** Where a service's requests go; `hostHeader` is the `Host` that is sent, `tls` is null for a service in clear. */
+export function originOf(service: ServiceEntity, hostHeader: string, tls: UpstreamTls | null): Origin {
   const { host, port, connect_timeout: connectTimeoutMs } = service
-  const verifyTls = service.tls_verify ?? verifyByDefault
-  if (service.protocol !== 'https') {
-    return { protocol: 'http', host, port, serverName: null, verifyTls, connectTimeoutMs, key: `${host}|${port}|${connectTimeoutMs}` }
+  if (tls === null) {
+    const key = `${host}|${port}|${connectTimeoutMs}`
+    return { protocol: 'http', host, port, serverName: null, checkedName: host, tls, connectTimeoutMs, key }
   }
-  const name = hostHeader.startsWith('[') ? null : (hostHeader.split(':', 1)[0] as string)
-  const serverName = name === null || /^[\d.]+$/.test(name) ? null : name
-  const key = `tls|${host}|${port}|${serverName}|${verifyTls}|${connectTimeoutMs}`
-  return { protocol: 'https', host, port, serverName, verifyTls, connectTimeoutMs, key }
+  const checkedName = /^\[([^\]]*)\]/.exec(hostHeader)?.[1] ?? (hostHeader.split(':', 1)[0] as string)
+  const serverName = isIP(checkedName) === 0 ? checkedName : null
+  const key = `tls|${host}|${port}|${checkedName}|${tls.key}|${connectTimeoutMs}`
+  return { protocol: 'https', host, port, serverName, checkedName, tls, connectTimeoutMs, key }
 }
 
 /** `Host` for a service: its name, with the port where it is not the protocol's own. */
@@ -162,12 +172,6 @@ export class Forwarding implements UpstreamHandler {
   #mayRepeat(failure: UpstreamFailure, sent: boolean): boolean {
     if (!REPEATED.has(failure)) return false
     if (this.#body !== null && !(this.#body instanceof Uint8Array)) return false
-    return (
-      !sent ||
-      failure === 'connect' ||
-      failure === 'connect-timeout' ||
-      failure === 'tls' ||
-      !NOT_REPEATED.has(this.#context.request.method)
-    )
+    return !sent || failure === 'connect' || failure === 'connect-timeout' || !NOT_REPEATED.has(this.#context.request.method)
   }
 }

@@ -227,7 +227,7 @@ class Passage implements ForwardListener {
   #targetOf(route: StoredRoute, service: ServiceEntity, clientHost: string): { readonly host: string; readonly origin: Origin } {
     const usual = this.#destination?.target
     if (usual && (!route.preserve_host || clientHost === '')) return usual
-    return { host: clientHost, origin: originOf(service, clientHost, this.#runtime.verifyUpstreamTls) }
+    return { host: clientHost, origin: originOf(service, clientHost, this.#destination?.tls ?? null) }
   }
 
   // ------------------------------------------------------------------------------------------------------------------- the upstream's answer

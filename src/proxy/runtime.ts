@@ -31,8 +31,6 @@ export interface ProxyRuntime {
   readonly errorDefaultType: string
   readonly trustedIdentityHeaders: boolean
   readonly strictPaths: boolean
-  /** Verification of upstream certificates where a service does not say. */
-  readonly verifyUpstreamTls: boolean
   /** 0: no limit. */
   readonly maxBodyBytes: number
   /** A body up to this size is collected before the upstream is contacted, and can be sent again. */

@@ -5,7 +5,7 @@
 
 import type { Consumer, ConsumerDirectory } from '../entities/consumer-directory.ts'
 import { createConsumerDirectory } from '../entities/consumer-directory.ts'
-import type { Origin } from '../http/exchange.ts'
+import type { Origin, UpstreamTls } from '../http/exchange.ts'
 import { dashedName } from '../http/field-marks.ts'
 import type { AnyPlugin } from '../plugin/define.ts'
 import type { PluginKit } from '../plugin/kit.ts'
@@ -15,6 +15,8 @@ import type { RoutableRequest, RouteEntity, RouteMatch, Router } from '../router
 import { createTraditionalRouter } from '../router/traditional.ts'
 import { resolveReferences } from '../schema/project.ts'
 import { hostHeaderOf, originOf } from './forward.ts'
+import type { UpstreamTlsDefaults } from './upstream-tls.ts'
+import { UpstreamTlsSource } from './upstream-tls.ts'
 
 /** A Service as the data path reads it; other members are kept for logs. */
 export interface ServiceEntity extends Readonly<Record<string, unknown>> {
@@ -29,6 +31,9 @@ export interface ServiceEntity extends Readonly<Record<string, unknown>> {
   readonly write_timeout: number
   readonly read_timeout: number
   readonly tls_verify: boolean | null
+  readonly tls_verify_depth: number | null
+  readonly ca_certificates: readonly string[] | null
+  readonly client_certificate: { readonly id: string } | null
   readonly enabled: boolean
 }
 
@@ -48,6 +53,27 @@ export interface PluginEntity extends Readonly<Record<string, unknown>> {
   readonly config: Readonly<Record<string, unknown>>
 }
 
+/** A Certificate as the data path reads it. The texts are PEM once the worker has resolved references; '' where one could not be. */
+export interface CertificateEntity extends Readonly<Record<string, unknown>> {
+  readonly id: string
+  readonly cert: string
+  readonly key: string
+  readonly cert_alt: string | null
+  readonly key_alt: string | null
+}
+
+/** A server name and the Certificate that is shown for it. */
+export interface SniEntity extends Readonly<Record<string, unknown>> {
+  readonly id: string
+  readonly name: string
+  readonly certificate: { readonly id: string }
+}
+
+export interface CaCertificateEntity extends Readonly<Record<string, unknown>> {
+  readonly id: string
+  readonly cert: string
+}
+
 /** An object that a plugin keeps, as it travels to the workers. */
 export interface FrameObject {
   readonly plugin: string
@@ -64,6 +90,9 @@ export interface Frame {
   readonly routes: readonly StoredRoute[]
   readonly consumers: readonly Consumer[]
   readonly plugins: readonly PluginEntity[]
+  readonly certificates: readonly CertificateEntity[]
+  readonly snis: readonly SniEntity[]
+  readonly ca_certificates: readonly CaCertificateEntity[]
   readonly objects: readonly FrameObject[]
 }
 
@@ -74,6 +103,8 @@ export interface Destination {
   readonly routeEntity: Readonly<Record<string, unknown>>
   /** `Host` for the upstream, and where it is, unless the client's own `Host` is kept. */
   readonly target: { readonly host: string; readonly origin: Origin } | null
+  /** How the upstream is met by TLS, whatever its `Host`; null where it is met in clear. */
+  readonly tls: UpstreamTls | null
   readonly service: ServiceEntity | null
   readonly plan: Plan
   /** Lower-case, dashed names beyond the well-known identity set that this route's plugins write: a client's copies are removed. */
@@ -169,12 +200,13 @@ function close({ plugin, state }: PluginInstance): void {
 export function buildSnapshot(
   frame: Frame,
   instances: readonly PluginInstance[],
-  { calculation, verifyUpstreamTls }: { readonly calculation: 'original' | 'strict'; readonly verifyUpstreamTls: boolean },
+  { calculation, upstreamTls }: { readonly calculation: 'original' | 'strict'; readonly upstreamTls: UpstreamTlsDefaults },
 ): Snapshot {
   const services = new Map(frame.services.map((service) => [service.id, service]))
   const routable = frame.routes.filter((route) => route.service === null || services.get(route.service.id)?.enabled !== false)
   const router: Router<StoredRoute> = createTraditionalRouter(routable, { calculation })
   const destinations = new Map<string, Destination>()
+  const tlsSource = new UpstreamTlsSource(frame.certificates, frame.ca_certificates, upstreamTls)
   const globals = instances.filter(({ scope }) => scope.route === null && scope.service === null && scope.consumer === null)
   return {
     version: frame.version,
@@ -187,10 +219,12 @@ export function buildSnapshot(
       if (known !== undefined) return known
       const service = route.service === null ? null : (services.get(route.service.id) ?? null)
       const plan = createPlan(instances, route.id, service?.id ?? null)
+      const tls = service === null ? null : tlsSource.of(service)
       const made: Destination = {
         route,
         routeEntity: { ...route },
-        target: service === null ? null : targetOf(service, verifyUpstreamTls),
+        target: service === null ? null : targetOf(service, tls),
+        tls,
         service,
         plan,
         identityHeaders: identityHeadersOf(plan),
@@ -201,9 +235,9 @@ export function buildSnapshot(
   }
 }
 
-function targetOf(service: ServiceEntity, verifyUpstreamTls: boolean): { host: string; origin: Origin } {
+function targetOf(service: ServiceEntity, tls: UpstreamTls | null): { host: string; origin: Origin } {
   const host = hostHeaderOf(service)
-  return { host, origin: originOf(service, host, verifyUpstreamTls) }
+  return { host, origin: originOf(service, host, tls) }
 }
 
 function identityHeadersOf(plan: Plan): ReadonlySet<string> {

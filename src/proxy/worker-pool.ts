@@ -16,7 +16,7 @@ import { lastingMetrics, type MetricSnapshot, mergeMetrics } from '../telemetry/
 import { GatewayError } from '../util/errors.ts'
 import type { Frame, FrameObject } from './snapshot.ts'
 import type { FromWorker, ToWorker, WorkerStats } from './worker-protocol.ts'
-import type { WorkerSettings } from './worker-settings.ts'
+import type { WorkerSecrets, WorkerSettings } from './worker-settings.ts'
 
 /** The workers cannot be started: a port is taken, a plugin cannot be loaded. */
 export class WorkerStartError extends GatewayError {
@@ -27,6 +27,7 @@ export class WorkerStartError extends GatewayError {
 
 export interface WorkerPoolOptions {
   readonly settings: WorkerSettings
+  readonly secrets: WorkerSecrets
   readonly count: number
   readonly log: Log
   readonly onObject: (object: FrameObject) => void
@@ -77,6 +78,7 @@ interface StatsQuestion {
 export class WorkerPool {
   readonly #options: WorkerPoolOptions
   #settings: WorkerSettings
+  #secrets: WorkerSecrets
   #count: number
   /** Listeners as configured, before ports were chosen. */
   #asked: WorkerSettings['proxy_listen']
@@ -96,6 +98,7 @@ export class WorkerPool {
   constructor(options: WorkerPoolOptions) {
     this.#options = options
     this.#settings = options.settings
+    this.#secrets = options.secrets
     this.#count = options.count
     this.#asked = options.settings.proxy_listen
     cluster.setupPrimary({
@@ -143,16 +146,18 @@ export class WorkerPool {
    * A new generation of workers takes over; the old one answers what it has and ends.
    * @throws {WorkerStartError} the new ones cannot start; the old ones serve on
    */
-  async replace(settings: WorkerSettings, count: number): Promise<void> {
+  async replace(settings: WorkerSettings, secrets: WorkerSecrets, count: number): Promise<void> {
     const old = [...this.#members].filter(({ state }) => state !== 'draining')
-    const before = { settings: this.#settings, count: this.#count }
+    const before = { settings: this.#settings, secrets: this.#secrets, count: this.#count }
     const sameListeners = isDeepStrictEqual(settings.proxy_listen, this.#asked)
     this.#settings = sameListeners ? { ...settings, proxy_listen: this.#settings.proxy_listen } : settings
+    this.#secrets = secrets
     this.#count = count
     try {
       await this.#startGeneration()
     } catch (error) {
       this.#settings = before.settings
+      this.#secrets = before.secrets
       this.#count = before.count
       for (const member of this.#members) if (!old.includes(member)) this.#kill(member)
       throw error
@@ -181,7 +186,7 @@ export class WorkerPool {
     worker.on('message', (message: FromWorker) => this.#receive(member, message))
     worker.on('exit', (code, signal) => this.#lose(member, code, signal))
     worker.on('error', (error) => this.#options.log.error('worker failed', { pid: worker.process.pid, reason: error.message }))
-    this.#tell(member, { type: 'start', settings: this.#settings })
+    this.#tell(member, { type: 'start', settings: this.#settings, secrets: this.#secrets })
     return member
   }
 

@@ -18,10 +18,10 @@
  */
 import type { MetricSnapshot } from '../telemetry/metrics.ts'
 import type { Frame, FrameObject } from './snapshot.ts'
-import type { WorkerSettings } from './worker-settings.ts'
+import type { WorkerSecrets, WorkerSettings } from './worker-settings.ts'
 
 export type ToWorker =
-  | { readonly type: 'start'; readonly settings: WorkerSettings }
+  | { readonly type: 'start'; readonly settings: WorkerSettings; readonly secrets: WorkerSecrets }
   | { readonly type: 'frame'; readonly frame: Frame }
   | { readonly type: 'purge' }
   | { readonly type: 'stats'; readonly id: number; readonly metrics: boolean }

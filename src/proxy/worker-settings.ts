@@ -1,4 +1,6 @@
+import { readCertificate } from '../config/setting.ts'
 import type { Settings } from '../config/settings.ts'
+import type { ClientCertificate } from '../http/exchange.ts'
 
 /** The settings that workers read. None is a secret: they travel in a message. */
 const NAMES = [
@@ -50,9 +52,24 @@ export function workerSettings(settings: Settings): WorkerSettings {
   return Object.fromEntries(NAMES.map((name) => [name, settings[name]])) as WorkerSettings
 }
 
+/** What of the settings is secret and goes to workers all the same, apart from what plugins see. */
+export interface WorkerSecrets {
+  /** What upstreams are shown where their service has none of its own; null for nothing. */
+  readonly clientCertificate: ClientCertificate | null
+}
+
+/** @throws when a file cannot be read */
+export function workerSecrets({ client_ssl: on, client_ssl_cert: cert, client_ssl_cert_key: key }: Settings): WorkerSecrets {
+  if (!on || cert === null || key === null) return { clientCertificate: null }
+  return { clientCertificate: { cert: readCertificate(cert), key: readCertificate(key.reveal()) } }
+}
+
 /** Settings that a reload puts in force: those of the workers, and what says how many there are and what a declarative start loads. */
 export const RELOADED: ReadonlySet<string> = new Set([
   ...NAMES,
+  'client_ssl',
+  'client_ssl_cert',
+  'client_ssl_cert_key',
   'nginx_worker_processes',
   'declarative_config',
   'declarative_config_string',

@@ -51,6 +51,10 @@ export interface FieldOptions<T = unknown> {
    * ignored.
    */
   readonly notBuilt?: string
+  /** Checked, and then not stored: it stands for something else (`childList` of the schema). */
+  readonly transient?: boolean
+  /** The list holds ids of these entities, of which none can be deleted as long as it stands here; whether they exist is not asked. */
+  readonly idsOf?: string
   readonly unit?: string
   readonly rfc?: string
   readonly description?: string

@@ -38,6 +38,7 @@ const ATTRIBUTES: readonly (readonly [keyof FieldOptions, string])[] = [
   ['auto', 'auto'],
   ['uuid', 'uuid'],
   ['timestamp', 'timestamp'],
+  ['transient', 'transient'],
   ['unique', 'unique'],
   ['referenceable', 'referenceable'],
   ['encrypted', 'encrypted'],

@@ -17,6 +17,13 @@ export interface EntitySchema<F extends Fields = Fields> {
   readonly fields: F
   readonly shorthands?: Shorthands
   readonly checks?: readonly Check[]
+  /** Members that follow from others; called on an entity without faults, and what it gives replaces whatever was given. */
+  readonly derive?: (entity: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>
+  /**
+   * A transient list field that names the entity's children by their endpoint key (`snis` of a Certificate). Writing it replaces them; it is always shown,
+   * sorted.
+   */
+  readonly childList?: { readonly field: string; readonly children: string; readonly parentField: string }
   readonly subschema?: {
     readonly key: string
     /** Undefined where the key's value names no subschema; then `unknown` gives the text for that field. */
@@ -37,6 +44,12 @@ export interface Subschema {
 export function fieldsFor(schema: EntitySchema, entity: Readonly<Record<string, unknown>>): Fields {
   const subschema = schema.subschema?.pick(entity[schema.subschema.key])
   return subschema === undefined ? schema.fields : { ...schema.fields, ...subschema.fields }
+}
+
+/** The entity without what is not stored. */
+export function withoutTransient<E extends Readonly<Record<string, unknown>>>(schema: EntitySchema, entity: E): E {
+  if (!Object.values(schema.fields).some(({ options }) => options.transient === true)) return entity
+  return Object.fromEntries(Object.entries(entity).filter(([name]) => schema.fields[name]?.options.transient !== true)) as E
 }
 
 /** Names of a schema's foreign fields with what they reference. */

@@ -44,7 +44,7 @@ export function completeEntity(schema: EntitySchema, input: JsonObject, options:
   stampTimes(fields, entity, nested.record, options.nowS)
   const violations = checkEntity(schema, fields, entity, nested.record, context)
   if (violations !== undefined) throw new SchemaViolation(violations)
-  return entity
+  return schema.derive === undefined ? entity : { ...entity, ...schema.derive(entity) }
 }
 
 /**

@@ -16,7 +16,16 @@ test('a head that must not be written fails where it is sent, and takes neither 
   const { port } = server.address() as AddressInfo
   const client = createUpstreamClient({ resolver: createResolver(), poolSize: 1, keepaliveIdleMs: 0, keepaliveMaxRequests: 0 })
   const request = (value: string): UpstreamRequest => ({
-    origin: { protocol: 'http', host: '127.0.0.1', port, serverName: null, verifyTls: true, connectTimeoutMs: 10_000, key: 'x' },
+    origin: {
+      protocol: 'http',
+      host: '127.0.0.1',
+      port,
+      serverName: null,
+      checkedName: '127.0.0.1',
+      tls: null,
+      connectTimeoutMs: 10_000,
+      key: 'x',
+    },
     method: 'GET',
     path: '/',
     headers: HeaderList.fromRaw(['Host', 'a', 'X-A', value]),

@@ -1,13 +1,14 @@
 /**
  * Requests to upstreams over pooled connections. A pool is keyed by everything that makes two connections different (`Origin.key`). The connection used last is used next, so that a quiet pool shrinks.
  */
-import { connect, type Socket } from 'node:net'
-import { connect as connectTls, type SecureContext } from 'node:tls'
-import type { Endpoint, Origin, UpstreamCall, UpstreamClient, UpstreamHandler, UpstreamRequest } from '../http/exchange.ts'
+import { connect, Socket } from 'node:net'
+import { checkServerIdentity, connect as connectTls, type TLSSocket } from 'node:tls'
+import { LRUCache } from 'lru-cache'
+import type { Endpoint, Origin, UpstreamCall, UpstreamClient, UpstreamHandler, UpstreamRequest, UpstreamTls } from '../http/exchange.ts'
 import type { HeadLimits } from '../http/h1/head.ts'
 import { type ConnectionOwner, failureOf, headOf, UpstreamConnection } from './connection.ts'
 import type { Resolver } from './resolver.ts'
-import { createTrustedContext } from './secure-context.ts'
+import { SecureContexts } from './secure-context.ts'
 
 export interface UpstreamClientOptions {
   readonly resolver: Resolver
@@ -24,8 +25,15 @@ export interface UpstreamClientOptions {
 const HEAD_LIMITS: HeadLimits = { lineBytes: 32_768, headBytes: 65_536, lines: 1000 }
 /** How often deadlines are looked at. */
 const SWEEP_MS = 100
+/** TLS sessions that are kept to make reconnecting cheap, one for each key. */
+const MAX_SESSIONS = 1000
+/** A session stands for a certificate that was verified at most this long ago. */
+const SESSION_LIFE_MS = 3_600_000
 /** Bytes of one read. Shared by all connections: what is read is used up before the next read. */
 const READ_BYTES = 65_536
+
+type Opened = (connection: UpstreamConnection) => void
+type Failed = (error: NodeJS.ErrnoException) => void
 
 export function createUpstreamClient(options: UpstreamClientOptions): UpstreamClient {
   return new PooledClient(options)
@@ -35,7 +43,8 @@ class PooledClient implements UpstreamClient, ConnectionOwner {
   readonly limits = HEAD_LIMITS
   nowMs = Date.now()
   readonly #options: UpstreamClientOptions
-  readonly #trustedContext: () => SecureContext
+  readonly #contexts: SecureContexts
+  readonly #sessions = new LRUCache<string, Buffer>({ max: MAX_SESSIONS, ttl: SESSION_LIFE_MS })
   readonly #idle = new Map<string, UpstreamConnection[]>()
   readonly #all = new Set<UpstreamConnection>()
   readonly #sweep: NodeJS.Timeout
@@ -43,7 +52,7 @@ class PooledClient implements UpstreamClient, ConnectionOwner {
 
   constructor(options: UpstreamClientOptions) {
     this.#options = options
-    this.#trustedContext = createTrustedContext(options.trustedCertificates)
+    this.#contexts = new SecureContexts(options.trustedCertificates)
     this.#sweep = setInterval(() => this.#expire(), SWEEP_MS).unref()
   }
 
@@ -60,46 +69,90 @@ class PooledClient implements UpstreamClient, ConnectionOwner {
   }
 
   /** Opens a connection; `done` gets it, or a failure. */
-  open(
-    key: string,
-    origin: Origin,
-    done: (connection: UpstreamConnection) => void,
-    failed: (error: NodeJS.ErrnoException) => void,
-  ): Socket {
+  open(key: string, origin: Origin, done: Opened, failed: Failed): Socket {
+    const { tls } = origin
+    return tls === null ? this.#openPlain(key, origin, done, failed) : this.#openTls(key, origin, tls, done, failed)
+  }
+
+  #openPlain(key: string, { host, port }: Origin, done: Opened, failed: Failed): Socket {
     const holder: { connection?: UpstreamConnection } = {}
-    const { resolver } = this.#options
-    const socket =
-      origin.protocol === 'http'
-        ? connect({
-            host: origin.host,
-            port: origin.port,
-            lookup: resolver.lookup,
-            onread: {
-              buffer: this.#readBuffer,
-              callback: (size) => {
-                holder.connection?.receive(this.#readBuffer.subarray(0, size))
-                return true
-              },
-            },
-          })
-        : connectTls({
-            host: origin.host,
-            port: origin.port,
-            lookup: resolver.lookup,
-            rejectUnauthorized: origin.verifyTls,
-            ...(origin.serverName === null ? {} : { servername: origin.serverName }),
-            secureContext: this.#trustedContext(),
-          })
+    const socket = connect({
+      host,
+      port,
+      lookup: this.#options.resolver.lookup,
+      onread: {
+        buffer: this.#readBuffer,
+        callback: (size) => {
+          holder.connection?.receive(this.#readBuffer.subarray(0, size))
+          return true
+        },
+      },
+    })
     socket.once('error', failed)
-    socket.once(origin.protocol === 'http' ? 'connect' : 'secureConnect', () => {
+    socket.once('connect', () => {
       socket.off('error', failed)
-      const connection = new UpstreamConnection(this, key, socket)
-      holder.connection = connection
-      if (origin.protocol === 'https') socket.on('data', (chunk: Buffer) => connection.receive(chunk))
-      this.#all.add(connection)
+      holder.connection = this.#adopt(key, socket)
+      done(holder.connection)
+    })
+    return socket
+  }
+
+  #openTls(key: string, origin: Origin, tls: UpstreamTls, done: Opened, failed: Failed): Socket {
+    let socket: TLSSocket
+    try {
+      socket = this.#handshake(key, origin, tls)
+    } catch (error) {
+      process.nextTick(failed, error as NodeJS.ErrnoException)
+      return new Socket()
+    }
+    // A session counts only when its connection was found good; TLS 1.2 gives it before that, TLS 1.3 after.
+    let good = false
+    let session: Buffer | undefined
+    socket.on('session', (given) => {
+      session = given
+      if (good) this.#sessions.set(key, given)
+    })
+    socket.once('error', failed)
+    socket.once('secureConnect', () => {
+      const violation = this.#chainViolation(tls, socket)
+      if (violation !== undefined) return void socket.destroy(violation)
+      socket.off('error', failed)
+      good = true
+      if (session !== undefined) this.#sessions.set(key, session)
+      const connection = this.#adopt(key, socket)
+      socket.on('data', (chunk: Buffer) => connection.receive(chunk))
       done(connection)
     })
     return socket
+  }
+
+  /** @throws OpenSSL's error when the client certificate cannot be used */
+  #handshake(key: string, { host, port, serverName, checkedName }: Origin, tls: UpstreamTls): TLSSocket {
+    const session = this.#sessions.get(key)
+    return connectTls({
+      host,
+      port,
+      lookup: this.#options.resolver.lookup,
+      rejectUnauthorized: tls.verify,
+      checkServerIdentity: (_, certificate) => checkServerIdentity(checkedName, certificate),
+      ...(serverName === null ? {} : { servername: serverName }),
+      ...(session === undefined ? {} : { session }),
+      secureContext: this.#contexts.get(tls),
+    })
+  }
+
+  /** A resumed session stands for a chain that was looked at when the session began. */
+  #chainViolation(tls: UpstreamTls, socket: TLSSocket): Error | undefined {
+    if (!tls.verify || socket.isSessionReused()) return undefined
+    const leaf = socket.getPeerX509Certificate()
+    if (leaf !== undefined && this.#contexts.intermediates(tls, leaf) <= tls.verifyDepth) return undefined
+    return Object.assign(new Error('certificate chain too long'), { code: 'CERT_CHAIN_TOO_LONG' })
+  }
+
+  #adopt(key: string, socket: Socket): UpstreamConnection {
+    const connection = new UpstreamConnection(this, key, socket)
+    this.#all.add(connection)
+    return connection
   }
 
   onFree(connection: UpstreamConnection): void {

@@ -297,7 +297,11 @@ export function failureOf(error: NodeJS.ErrnoException): UpstreamFailure {
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN' || code === 'ENODATA' || syscall === 'getaddrinfo') return 'resolve'
   if (code === 'ETIMEDOUT') return syscall === 'connect' ? 'connect-timeout' : 'timeout'
   if (code === 'ECONNREFUSED' || code === 'EHOSTUNREACH' || code === 'ENETUNREACH' || syscall === 'connect') return 'connect'
-  if (code.startsWith('ERR_TLS') || code.startsWith('ERR_SSL') || /CERT|SIGNATURE|SELF_SIGNED/.test(code)) return 'tls'
+  if (
+    /^ERR_(?:TLS|SSL|OSSL)|CERT|SIGNATURE|SELF_SIGNED|^(?:EPROTO|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_EXCEEDED|UNSPECIFIED)$/.test(code)
+  ) {
+    return 'tls'
+  }
   return 'reset'
 }
 

@@ -4,6 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { parse } from 'yaml'
+import { authority, selfSigned, type TestCertificate } from '../support/certificates.ts'
 import { type Gateway, type GatewayOptions, startGateway } from '../support/gateway.ts'
 import { type TemporaryFolder, temporaryFolder } from '../support/temp.ts'
 import { createDeck, type Deck, type DeckAnswer, findDeck } from './deck.ts'
@@ -93,7 +94,7 @@ plugins:
 `
 }
 
-const NAMES = ['consumers', 'plugins', 'routes', 'services'] as const
+const NAMES = ['ca_certificates', 'certificates', 'consumers', 'plugins', 'routes', 'services', 'snis'] as const
 
 /** What the Admin API shows, by id, without times. */
 async function stored({ gateway }: Stage): Promise<Record<string, unknown>> {
@@ -195,6 +196,52 @@ test('decK: a change in the file changes only what differs, and what is gone fro
     Deleted: 3,
   })
   assert.equal(numberOfEntities(await stored(stage)), 7)
+})
+
+test('decK carries certificates with their SNIs, authorities, and the services that use them', { skip }, async () => {
+  await using stage = await open()
+  const { deck, gateway } = stage
+  const [pair, other, ca] = [selfSigned({ name: 'a' }), selfSigned({ name: 'b' }), authority()]
+  const id = 'b32379d9-3d28-5683-a79c-72139be6e34f'
+  const authorityId = 'a32379d9-3d28-5683-a79c-72139be6e34f'
+  const file = ({ cert, key }: TestCertificate, ...names: string[]) =>
+    JSON.stringify({
+      _format_version: deck.formatVersion,
+      certificates: [{ id, cert, key, snis: names.map((name) => ({ name })) }],
+      ca_certificates: [{ id: authorityId, cert: ca.cert }],
+      services: [
+        {
+          name: 'orders',
+          url: 'https://orders.test',
+          client_certificate: id,
+          tls_verify: true,
+          tls_verify_depth: 2,
+          ca_certificates: [authorityId],
+        },
+      ],
+    })
+  const sync = async (text: string) => summary(await succeeds(deck.sync(await write(stage, 'certificates.json', text))))
+  assert.deepEqual(await sync(file(pair, 'a.test', '*.b.test')), { Created: 5, Updated: 0, Deleted: 0 })
+  const made = await stored(stage)
+  assert.equal(numberOfEntities(made), 5)
+  assert.deepEqual((await gateway.admin('GET', '/certificates/a.test')).json?.['snis'], ['*.b.test', 'a.test'])
+
+  await succeeds(deck.dump('dump.yaml', '--with-id'))
+  const same = await deck.diff('dump.yaml')
+  assert.equal(same.exitCode, 0, same.output)
+
+  // What decK itself does to the names of a certificate that it changes is decK's: in the end the file holds.
+  await succeeds(deck.sync(await write(stage, 'rotated.json', file(other, 'a.test'))))
+  await succeeds(deck.sync('rotated.json'))
+  const { json } = await gateway.admin('GET', '/certificates/a.test')
+  assert.deepEqual([json?.['id'], json?.['cert'], json?.['snis']], [id, other.cert, ['a.test']])
+
+  const mismatch = await deck.sync(await write(stage, 'mismatch.json', file({ ...other, key: pair.key }, 'a.test')))
+  assert.equal(mismatch.exitCode, 1)
+  assert.match(mismatch.output, /certificate does not match key/)
+  // Not by reset, which deletes authorities before the services that name them.
+  assert.equal((await sync(JSON.stringify({ _format_version: deck.formatVersion }))).Deleted, 4)
+  assert.equal(numberOfEntities(await stored(stage)), 0)
 })
 
 test('decK: select tags limit what is dumped and deleted', { skip }, async () => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
+import { selfSigned } from '../support/certificates.ts'
 import { cleanEnvironment, runProgram } from '../support/run-program.ts'
 import { type TemporaryFolder, temporaryFolder } from '../support/temp.ts'
 
@@ -42,4 +43,24 @@ test('what db_export writes can be read by its owner alone, and holds what was i
   const file = join(folder.path, 'out.yml')
   assert.equal((await stat(file)).mode & 0o777, 0o600)
   assert.match(await readFile(file, 'utf8'), /authorization_value: Basic czNjcmV0/)
+})
+
+test('db_import deletes nothing: the SNIs of a certificate that a file names without them stay', async () => {
+  await using folder = await temporaryFolder()
+  const { cert, key } = selfSigned({ name: 'a' })
+  const file = async (snis: object) => {
+    const certificates = [{ id: 'b32379d9-3d28-5683-a79c-72139be6e34f', cert, key, ...snis }]
+    await writeFile(join(folder.path, 'certificates.json'), JSON.stringify({ _format_version: '3.0', certificates }))
+    return await config(folder, ['db_import', 'certificates.json'])
+  }
+  for (const snis of [{ snis: ['a.test'] }, {}, { snis: ['b.test'] }]) {
+    const { exitCode, err } = await file(snis)
+    assert.equal(exitCode, 0, err)
+  }
+  assert.equal((await config(folder, ['db_export', 'out.yml'])).exitCode, 0)
+  const exported = await readFile(join(folder.path, 'out.yml'), 'utf8')
+  assert.match(exported, /name: a\.test/)
+  assert.match(exported, /name: b\.test/)
+  assert.match(exported, /BEGIN PRIVATE KEY/)
+  assert.equal((await config(folder, ['db_import', 'out.yml'])).exitCode, 0)
 })

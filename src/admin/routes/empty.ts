@@ -4,7 +4,7 @@ import { NO_CONTENT, NOT_FOUND } from '../endpoint.ts'
 import { listAnswer, paging } from '../listing.ts'
 
 /** Kinds of entities that Kong always has and that this gateway does not have yet. */
-const KINDS = ['certificates', 'snis', 'upstreams'] as const
+const KINDS = ['upstreams'] as const
 
 /**
  * Collections without any entity. decK and other clients list every kind that Kong always has before they do anything, and give up at 404; an

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { authority, selfSigned, type TestCertificate } from '../../../test/support/certificates.ts'
 import { entitySchemas } from '../../entities/index.ts'
 import type { PluginShape } from '../../entities/plugin.ts'
 import { field } from '../../schema/field.ts'
@@ -487,8 +488,71 @@ consumers: [{username: "{vault://env/x}"}]`)
   assert.deepEqual(again.tree, tree)
   assert.equal(exportDeclarative(again.tree, schemas), text)
   assert.deepEqual(Object.keys(entitiesById(tree, schemas)), ['services', 'routes', 'consumers', 'plugins'])
-  assert.deepEqual(entitiesById({ services: [], routes: [], consumers: [], plugins: [] }, schemas), {})
+  assert.deepEqual(entitiesById(parse('_format_version: "3.0"').tree, schemas), {})
 })
+
+// ------------------------------------------------------------------------------------------------------------------------------- certificates
+
+const [first, second, ca] = [selfSigned({ name: 'a' }), selfSigned({ name: 'b' }), authority()]
+const json = (body: object) => parse(JSON.stringify({ _format_version: '3.0', ...body }))
+const withoutTimes = (entities: EntityTree[keyof EntityTree]) => entities.map(({ created_at, updated_at, ...rest }) => rest)
+
+test('snis stand in their certificate, as names or as records, or at the top; certificates are stored without them', () => {
+  const id = 'b32379d9-3d28-5683-a79c-72139be6e34f'
+  const { cert, key } = first
+  const nested = json({ certificates: [{ id, cert, key, snis: ['a.test', { name: 'b.test', tags: ['x'] }] }] }).tree
+  const flat = json({
+    snis: [
+      { name: 'a.test', certificate: id },
+      { name: 'b.test', tags: ['x'], certificate: { id } },
+    ],
+    certificates: [{ id, cert, key }],
+  }).tree
+  assert.deepEqual(nested.snis, flat.snis)
+  assert.deepEqual(nested.certificates, flat.certificates)
+  assert.deepEqual(withoutTimes(nested.certificates), [{ id, cert, key, cert_alt: null, key_alt: null, tags: null }])
+  assert.deepEqual(
+    nested.snis.map(({ name, certificate }) => [name, certificate]),
+    [
+      ['a.test', { id }],
+      ['b.test', { id }],
+    ],
+  )
+  assert.equal(nested.snis[0]?.id, generatedId('snis', 'a.test'))
+})
+
+test('what a file says of certificates is exported, in an order that can be loaded, and comes back the same', () => {
+  const id = 'b32379d9-3d28-5683-a79c-72139be6e34f'
+  const authorityId = 'a32379d9-3d28-5683-a79c-72139be6e34f'
+  const { tree } = json({
+    services: [{ name: 's', url: 'https://h', client_certificate: id, ca_certificates: [authorityId] }],
+    ca_certificates: [{ id: authorityId, cert: ca.cert }],
+    certificates: [{ id, cert: first.cert, key: '{vault://env/key}', snis: ['a.test'] }],
+  })
+  assert.deepEqual(tree.services[0]?.['client_certificate'], { id })
+  assert.match(String(tree.ca_certificates[0]?.['cert_digest']), /^[0-9a-f]{64}$/)
+  const text = exportDeclarative(tree, schemas)
+  assert.deepEqual(parseDeclarative(text, { schemas, nowS: NOW }).tree, tree)
+})
+
+test('faults of certificates: keys that do not belong, names and authorities twice, references to none', () => {
+  const mismatch = refused(JSON.stringify({ _format_version: '3.0', certificates: [{ cert: first.cert, key: second.key }] }))
+  assert.match(mismatch.message, /certificate does not match key/)
+  assert.ok(!mismatch.lines.join('\n').includes('BEGIN'))
+  const twice = { _format_version: '3.0', certificates: [pairOf(first, ['a.test']), pairOf(second, ['a.test'])] }
+  assert.match(refused(JSON.stringify(twice)).message, /'snis' entity with name set to 'a.test' already declared/)
+  const authorities = { _format_version: '3.0', ca_certificates: [{ cert: ca.cert }, { cert: `\n${ca.cert}` }] }
+  assert.match(
+    refused(JSON.stringify(authorities)).message,
+    /'ca_certificates' entity with cert_digest set to '[0-9a-f]{64}' already declared/,
+  )
+  const dangling = { _format_version: '3.0', snis: [{ name: 'a.test', certificate: 'b32379d9-3d28-5683-a79c-72139be6e34f' }] }
+  assert.match(refused(JSON.stringify(dangling)).message, /no such entry in 'certificates'/)
+})
+
+function pairOf({ cert, key }: TestCertificate, snis: string[]) {
+  return { cert, key, snis }
+}
 
 test('the hash is the MD5 of the text', () => {
   const text = '_format_version: "3.0"\n'

@@ -1,6 +1,8 @@
 import type { Violation, Violations } from '../../schema/field.ts'
+import { isVaultReference } from '../../schema/field.ts'
+import { mapEncrypted } from '../../schema/project.ts'
 import type { EntitySchema } from '../../schema/schema.ts'
-import { foreignFields } from '../../schema/schema.ts'
+import { fieldsFor, foreignFields } from '../../schema/schema.ts'
 import { isObject, isUuid } from '../../schema/validate.ts'
 
 /** One error of a faulty entity: of a field, with its dotted path (list positions from 1), or of the entity as a whole. */
@@ -42,9 +44,14 @@ export function flattenEntity(faulty: FaultyEntity): FlattenedEntity {
     ...(typeof name === 'string' && name !== '' ? { entity_name: name } : {}),
     ...(isUuid(id) ? { entity_id: id } : {}),
     ...(Array.isArray(tags) && tags.every((tag) => typeof tag === 'string') ? { entity_tags: tags } : {}),
-    entity: isObject(input) ? withoutChildren(faulty, input) : input,
+    entity: isObject(input) ? withoutSecrets(schema, withoutChildren(faulty, input)) : input,
     errors: faulty.violations.flatMap((violation) => flattenViolation(violation, '')),
   }
+}
+
+/** Whoever sent it logs the answer. References are no secrets. */
+function withoutSecrets(schema: EntitySchema, entity: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return mapEncrypted(fieldsFor(schema, entity), { ...entity }, (text) => (isVaultReference(text) ? text : '***'))
 }
 
 function withoutChildren({ schema, childNames, parent }: FaultyEntity, input: Readonly<Record<string, unknown>>): Record<string, unknown> {

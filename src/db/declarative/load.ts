@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { extname } from 'node:path'
 import type { EntitySchema } from '../../schema/schema.ts'
 import { errorText } from '../../util/errors.ts'
-import type { Database } from '../database.ts'
+import { type Database, ENTITY_NAMES } from '../database.ts'
 import type { SourceFormat } from './document.ts'
 import { DeclarativeError } from './errors.ts'
 import type { DeclarativeConfiguration } from './parse.ts'
@@ -10,8 +10,7 @@ import { parseDeclarative } from './parse.ts'
 
 /** The schemas of a database's entities, parents before children. */
 export function schemasOf(database: Pick<Database, 'entities'>): readonly EntitySchema[] {
-  const { services, routes, consumers, plugins } = database.entities
-  return [services.schema, routes.schema, consumers.schema, plugins.schema]
+  return ENTITY_NAMES.map((name) => database.entities[name].schema)
 }
 
 const FORMATS: Readonly<Record<string, SourceFormat>> = { '.yml': 'yaml', '.yaml': 'yaml', '.json': 'json' }

@@ -11,7 +11,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import type { Violation, Violations } from '../../schema/field.ts'
 import type { EntitySchema } from '../../schema/schema.ts'
-import { foreignFields } from '../../schema/schema.ts'
+import { foreignFields, withoutTransient } from '../../schema/schema.ts'
 import type { JsonObject } from '../../schema/validate.ts'
 import { completeEntity, isObject, isUuid } from '../../schema/validate.ts'
 import { SchemaViolation } from '../../schema/violations.ts'
@@ -29,16 +29,7 @@ import { FORMAT_VERSIONS, migrateToCurrent } from './migrate.ts'
 
 /** Entities that Kong has and this gateway has not yet. An empty list of them is harmless; anything else is refused, so that nothing is ignored. */
 const NOT_AVAILABLE = new Set([
-  ...[
-    'consumer_groups',
-    'consumer_group_consumers',
-    'consumer_group_plugins',
-    'upstreams',
-    'targets',
-    'certificates',
-    'snis',
-    'ca_certificates',
-  ],
+  ...['consumer_groups', 'consumer_group_consumers', 'consumer_group_plugins', 'upstreams', 'targets'],
   ...['keys', 'key_sets', 'vaults', 'keyauth_credentials', 'basicauth_credentials', 'acls', 'jwt_secrets', 'hmacauth_credentials'],
   ...['oauth2_credentials', 'filter_chains', 'parameters'],
 ])
@@ -145,7 +136,15 @@ class Loader {
     this.#throwFaults()
     const listOf = (name: string) =>
       complete.flatMap(({ entry, entity }) => (entity !== null && entry.schema.name === name ? [entity] : []))
-    return { services: listOf('services'), routes: listOf('routes'), consumers: listOf('consumers'), plugins: listOf('plugins') }
+    return {
+      certificates: listOf('certificates'),
+      snis: listOf('snis'),
+      ca_certificates: listOf('ca_certificates'),
+      services: listOf('services'),
+      routes: listOf('routes'),
+      consumers: listOf('consumers'),
+      plugins: listOf('plugins'),
+    }
   }
 
   // -------------------------------------------------------------------------------------------------------------------------------- file head
@@ -192,7 +191,10 @@ class Loader {
     const entry: Entry = { schema, path, input, own, childNames, parent, ownId, id, violations, unresolved: [] }
     this.#entries.push(entry)
     if (!isObject(input)) return
-    for (const { child, field } of children) this.#collectList(child, input[child.name], [...path, child.name], { field, entry })
+    for (const { child, field } of children) {
+      const list = schema.childList?.children === child.name ? namedChildren(child, input[child.name]) : input[child.name]
+      this.#collectList(child, list, [...path, child.name], { field, entry })
+    }
   }
 
   // -------------------------------------------------------------------------------------------------------------- uniqueness and references
@@ -249,7 +251,7 @@ class Loader {
     if (!isObject(entry.input)) return null
     try {
       const entity = completeEntity(entry.schema, this.#resolve(entry), { nowS: this.#nowS })
-      return { ...entity, id: entry.id }
+      return { ...withoutTransient(entry.schema, entity), id: entry.id }
     } catch (error) {
       if (!(error instanceof SchemaViolation)) throw error
       entry.violations.push(error.fields)
@@ -261,10 +263,20 @@ class Loader {
   #checkCombinations(complete: readonly { readonly entry: Entry; readonly entity: Entity | null }[]): void {
     const claimed = new Map<string, Entry>()
     for (const { entry, entity } of complete) {
+      if (entity !== null && entry.schema.derive !== undefined) this.#claimDerived(entry, entity)
       const key = entity === null ? null : cacheKeyOf(entry.schema, entity)
       if (key === null || entry.violations.length > 0) continue
       const names = (entry.schema.cacheKey ?? []).join(', ')
       this.#claim(entry, names, JSON.parse(key).join(', '), claimed, `${entry.schema.name}\n${key}`)
+    }
+  }
+
+  /** What was not in the file, or was wrong there, could not be compared before. */
+  #claimDerived(entry: Entry, entity: Entity): void {
+    for (const field of uniqueFields(entry.schema)) {
+      const value = entity[field]
+      if (typeof value !== 'string' || value === entry.own[field]) continue
+      this.#claim(entry, field, value, this.#byField, `${entry.schema.name}\n${field}\n${value}`)
     }
   }
 
@@ -293,6 +305,13 @@ class Loader {
   #positionOf(path: Path, places: ReadonlyMap<string, Path>): Position | undefined {
     return this.#document.positionOf(places.get(path.slice(0, 2).join('\n')) ?? path)
   }
+}
+
+/** Children of a list that may hold their names alone. */
+function namedChildren(schema: EntitySchema, list: unknown): unknown {
+  const { endpointKey } = schema
+  if (endpointKey === null || !Array.isArray(list)) return list
+  return list.map((item: unknown) => (typeof item === 'string' ? { [endpointKey]: item } : item))
 }
 
 function headViolation(name: string, value: unknown): string | undefined {

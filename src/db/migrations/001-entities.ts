@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely'
+import { entityTable } from './entity-table.ts'
 import type { Migration } from './migration.ts'
 
 /** The four entities that requests need, the objects of plugins, and proofs of the keys that secrets are sealed with. */
@@ -48,13 +48,4 @@ export const entities: Migration = {
       .addColumn('sealed', 'text', (column) => column.notNull())
       .execute()
   },
-}
-
-/** What every entity has: its id, its tags for the list filter, and itself as JSON. */
-function entityTable(db: Kysely<unknown>, name: string) {
-  return db.schema
-    .createTable(name)
-    .addColumn('id', 'text', (column) => column.primaryKey().notNull())
-    .addColumn('tags', 'text')
-    .addColumn('entity', 'text', (column) => column.notNull())
 }

@@ -92,7 +92,7 @@ test('a replacement swaps everything at once, and what readers got stays as it w
   await database.replace(tree, HASH)
   const [service] = await database.entities.services.all()
   assert.throws(() => Object.assign(service ?? {}, { name: 'changed' }), TypeError)
-  await database.replace({ services: [], routes: [], consumers: [], plugins: [] }, '0'.repeat(32))
+  await database.replace(await (await openOff(context)).export(), '0'.repeat(32))
   assert.deepEqual(await database.entities.services.all(), [])
   assert.equal(service?.['name'], 'svc')
 })

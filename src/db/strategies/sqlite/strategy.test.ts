@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { DatabaseSync } from 'node:sqlite'
 import test from 'node:test'
+import { selfSigned } from '../../../../test/support/certificates.ts'
 import { entitySchemas } from '../../../entities/index.ts'
 import { foreignFields } from '../../../schema/schema.ts'
 import { openSqlite, PLUGINS, refusal, temporaryFolder } from '../../fixtures.cases.ts'
@@ -117,7 +118,7 @@ test('a database made by a newer version is refused and left alone', async (cont
   raw.close()
   await assert.rejects(openSqlite(context, folder), {
     code: 'GW_DATABASE_VERSION',
-    message: `the database ${file} was made by a newer version of Sallyport (it is at step 999, this version knows 1): start that version, or restore a backup`,
+    message: `the database ${file} was made by a newer version of Sallyport (it is at step 999, this version knows 2): start that version, or restore a backup`,
   })
 })
 
@@ -144,6 +145,20 @@ test('a row of an older version gets the defaults of fields that came later and 
   const config = (await second.entities.plugins.select(id))?.['config'] as Readonly<Record<string, unknown>>
   assert.deepEqual([config['ttl'], config['redis'], 'gone' in config], [30, { password: null, port: 6379 }, false])
   await second.entities.plugins.update(id, { enabled: false })
+})
+
+test('a private key lies encrypted, its certificate in clear', async (context) => {
+  const folder = await temporaryFolder(context)
+  const database = await openSqlite(context, folder)
+  const { cert, key } = selfSigned({ name: 'a' })
+  const other = selfSigned({ name: 'b', keyType: 'rsa' })
+  const { id } = await database.entities.certificates.insert({ cert, key, cert_alt: other.cert, key_alt: other.key, snis: ['a.test'] })
+  const stored = await database.entities.certificates.select(id)
+  assert.deepEqual([stored?.['key'], stored?.['key_alt'], stored?.['snis']], [key, other.key, ['a.test']])
+  await database.close()
+  const bytes = await readFile(join(folder, 'data', 'gateway.sqlite'), 'latin1')
+  assert.ok(bytes.includes('BEGIN CERTIFICATE'))
+  assert.ok(!bytes.includes('PRIVATE KEY'))
 })
 
 test('secrets lie encrypted in every file of the database, which is for the owner only', async (context) => {
