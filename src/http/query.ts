@@ -42,27 +42,45 @@ const SECRET_ARGUMENTS = new Set(
     .map(lettersOf),
 )
 
+/** The form in which names of arguments are compared: `clientSecret`, `client-secret` and `client_secret` are one. */
+export function comparableName(name: string): string {
+  return lettersOf(name)
+}
+
+/** Whether an argument of this name, decoded, may be a credential. `more`: further names in their {@link comparableName} form. */
+export function isSecretArgument(name: string, more: ReadonlySet<string> = NO_NAMES): boolean {
+  const letters = lettersOf((name.split('[', 1)[0] ?? '').replace(/^.*[&;?#/]/s, ''))
+  return SECRET_ARGUMENTS.has(letters) || more.has(letters)
+}
+
+const NO_NAMES: ReadonlySet<string> = new Set()
+
 /** A query string without the values of arguments that may be credentials; everything else stays as it was sent. For logs and echoes. */
 export function redactQuery(query: string): string {
   if (query === '' || query === '?') return query
-  return `?${redactPairs(query.replace(/^\?/, ''))}`
+  return `?${redactPairs(query.replace(/^\?/, ''), NO_NAMES)}`
 }
 
-/** A request-target, or a URL, without the values of arguments that may be credentials, wherever they stand, and without user information. */
-export function redactTarget(target: string): string {
+/**
+ * A request-target, or a URL, without the values of arguments that may be credentials, wherever they stand, and without user information. `more`: further names
+ * in their {@link comparableName} form.
+ */
+export function redactTarget(target: string, more: ReadonlySet<string> = NO_NAMES): string {
   if (!target.includes('=') && !target.includes('@')) return target
-  return redactPairs(target.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/i, '$1REDACTED@'))
+  return redactPairs(target.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/i, '$1REDACTED@'), more)
 }
 
-function redactPairs(text: string): string {
-  return text.split('&').map(redactPair).join('&')
+function redactPairs(text: string, more: ReadonlySet<string>): string {
+  return text
+    .split('&')
+    .map((pair) => redactPair(pair, more))
+    .join('&')
 }
 
 /** From the first name on that is secret: whatever some reader takes for a separator may begin one, and nothing but `&` surely ends its value. */
-function redactPair(pair: string): string {
+function redactPair(pair: string, more: ReadonlySet<string>): string {
   for (const match of pair.matchAll(/(?:^|[;?#])([^;?#=]*)=/g)) {
-    const name = decodeComponent(match[1] ?? '').split('[', 1)[0] ?? ''
-    if (SECRET_ARGUMENTS.has(lettersOf(name.replace(/^.*[&;?#/]/s, '')))) return `${pair.slice(0, match.index + match[0].length)}REDACTED`
+    if (isSecretArgument(decodeComponent(match[1] ?? ''), more)) return `${pair.slice(0, match.index + match[0].length)}REDACTED`
   }
   return pair
 }

@@ -3,7 +3,15 @@
  * before the answer's head, never because of a status, never for POST, LOCK or PATCH once anything was sent, and only with a body that can be sent again.
  */
 import type { BodySource } from '../http/body.ts'
-import type { Origin, UpstreamCall, UpstreamClient, UpstreamFailure, UpstreamHandler, UpstreamProgress } from '../http/exchange.ts'
+import type {
+  Endpoint,
+  Origin,
+  UpstreamCall,
+  UpstreamClient,
+  UpstreamFailure,
+  UpstreamHandler,
+  UpstreamProgress,
+} from '../http/exchange.ts'
 import type { HeaderList } from '../http/headers.ts'
 import type { RequestContext } from '../plugin/context.ts'
 import type { UpstreamTry } from '../plugin/record.ts'
@@ -101,8 +109,8 @@ export class Forwarding implements UpstreamHandler {
     return this.#headSeen ? [...failed, this.#tryOf(null)] : failed
   }
 
-  #tryOf(failure: UpstreamFailure | null): UpstreamTry {
-    const { address = '', port = 0 } = this.#call?.remote ?? {}
+  #tryOf(failure: UpstreamFailure | null, error?: unknown): UpstreamTry {
+    const { address, port } = this.#call?.remote ?? refusedEndpoint(error)
     return { startedAtMs: this.#attemptAtMs, address, port, failure }
   }
 
@@ -144,7 +152,7 @@ export class Forwarding implements UpstreamHandler {
     if (this.#abandoned) return
     if (this.#headSeen) return this.#listener.onCut(failure)
     this.#failed ??= []
-    this.#failed.push(this.#tryOf(failure))
+    this.#failed.push(this.#tryOf(failure, error))
     if (this.#mayRepeat(failure, progress.sent)) {
       // A kept connection that was closed while the request was on its way says nothing about the upstream (RFC 9112 section 9.3.1): once, it costs no try.
       const isFree = failure === 'reset' && progress.reused && !this.#freeTryUsed
@@ -170,4 +178,10 @@ export class Forwarding implements UpstreamHandler {
       !NOT_REPEATED.has(this.#context.request.method)
     )
   }
+}
+
+/** Where a connection was to lead that did not come about, as far as the system says. */
+function refusedEndpoint(error: unknown): Endpoint {
+  const { address, port } = (error ?? {}) as { readonly address?: unknown; readonly port?: unknown }
+  return typeof address === 'string' && typeof port === 'number' ? { address, port } : { address: '', port: 0 }
 }
