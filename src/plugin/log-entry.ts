@@ -85,11 +85,11 @@ const REDACTED = 'REDACTED'
 
 /** The entry of a finished request. It belongs to the caller, except for the entities in it. */
 export function logEntry(context: RequestContext, fields: LoggedFields = []): LogEntry {
-  const { request, record, response, identity, route, service, credentialNames: names } = context
+  const { request, record, response, identity, route, service } = context
   const { tries: attempts } = record.attempts ?? NO_ATTEMPTS
   const tries = attempts.length === 0 ? attempts : attempts.filter(({ failure }) => failure !== 'resolve')
   const entityId = identity.credential?.id ?? null
-  const uri = fromByteString(redactTarget(request.target, names.arguments))
+  const uri = targetOf(request.target, context)
   const entry: LogEntry = {
     request: {
       id: context.id,
@@ -101,7 +101,7 @@ export function logEntry(context: RequestContext, fields: LoggedFields = []): Lo
       size: record.bytesReceived,
       ...(request.tls === null ? null : { tls: tlsOf(request.tls) }),
     },
-    upstream_uri: record.upstreamPath === null ? '' : fromByteString(redactTarget(record.upstreamPath, names.arguments)),
+    upstream_uri: record.upstreamPath === null ? '' : targetOf(record.upstreamPath, context),
     upstream_status: statusesOf(tries, record.upstreamStatus),
     response: { status: record.status, headers: headersOf(response.headers, context, null), size: record.bytesSent },
     latencies: latenciesOf(record),
@@ -137,6 +137,14 @@ function tlsOf({ version, cipher }: TlsFacts): NonNullable<LogEntry['request']['
 
 /** Headers whose values are URLs even where they do not look it. */
 const URL_HEADERS = new Set(['location', 'content-location', 'referer', 'refresh', 'link', 'x-original-uri', 'x-rewrite-url'])
+
+/** A request-target without credentials. */
+function targetOf(target: string, { token, credentialNames: names }: RequestContext): string {
+  let shown = redactTarget(target, names.arguments)
+  if (token !== null && shown.includes(token)) shown = shown.replaceAll(token, REDACTED)
+  if (token !== null && shown.includes('%')) shown = shown.replaceAll(encodeURIComponent(token), REDACTED)
+  return fromByteString(shown)
+}
 
 /** @param host shown instead of the `Host` that went upstream; null: as it stands */
 function headersOf(headers: HeaderList, context: RequestContext, host: string | null): LoggedHeaders {
