@@ -49,9 +49,18 @@ export function comparableName(name: string): string {
 
 /** Whether an argument of this name, decoded, may be a credential. `more`: further names in their {@link comparableName} form. */
 export function isSecretArgument(name: string, more: ReadonlySet<string> = NO_NAMES): boolean {
-  const letters = lettersOf((name.split('[', 1)[0] ?? '').replace(/^.*[&;?#/]/s, ''))
+  let letters = COMPARED.get(name)
+  if (letters === undefined) {
+    letters = lettersOf((name.split('[', 1)[0] ?? '').replace(/^.*[&;?#/]/s, ''))
+    if (COMPARED.size < COMPARED_MAX && name.length <= COMPARED_LENGTH) COMPARED.set(name, letters)
+  }
   return SECRET_ARGUMENTS.has(letters) || more.has(letters)
 }
+
+/** Names that were seen, so that usual ones are worked out once. Bounded: clients choose names. */
+const COMPARED = new Map<string, string>()
+const COMPARED_MAX = 1024
+const COMPARED_LENGTH = 64
 
 const NO_NAMES: ReadonlySet<string> = new Set()
 
@@ -79,11 +88,16 @@ function redactPairs(text: string, more: ReadonlySet<string>): string {
 
 /** From the first name on that is secret: whatever some reader takes for a separator may begin one, and nothing but `&` surely ends its value. */
 function redactPair(pair: string, more: ReadonlySet<string>): string {
-  for (const match of pair.matchAll(/(?:^|[;?#])([^;?#=]*)=/g)) {
-    if (isSecretArgument(decodeComponent(match[1] ?? ''), more)) return `${pair.slice(0, match.index + match[0].length)}REDACTED`
+  for (let equals = pair.indexOf('='); equals !== -1; equals = pair.indexOf('=', equals + 1)) {
+    let start = equals
+    while (start > 0 && !NAME_BOUNDARIES.includes(pair.charAt(start - 1))) start--
+    if (start > 0 && pair.charAt(start - 1) === '=') continue
+    if (isSecretArgument(decodeComponent(pair.slice(start, equals)), more)) return `${pair.slice(0, equals + 1)}REDACTED`
   }
   return pair
 }
+
+const NAME_BOUNDARIES = ';?#='
 
 function lettersOf(name: string): string {
   return name.toLowerCase().replace(/[^a-z0-9]/g, '')

@@ -30,15 +30,15 @@ export interface LoggedTry {
   readonly balancer_latency: number
   readonly balancer_latency_ns: number
   /** Absent where it is not known. */
-  readonly ip?: string
-  readonly port?: number
+  readonly ip?: string | undefined
+  readonly port?: number | undefined
   /** Only where the attempt failed. */
-  readonly state?: 'failed'
+  readonly state?: 'failed' | undefined
   /** Status that the failure stands for. */
-  readonly code?: number
+  readonly code?: number | undefined
 }
 
-/** Kong's log entry. What does not apply is absent. Further members come from plugins (`correlation_id`, `trace_id`) and from configured fields. */
+/** Kong's log entry. What does not apply is undefined, and so absent from JSON. Further members come from plugins (`correlation_id`, `trace_id`) and from configured fields. */
 export interface LogEntry {
   readonly request: {
     readonly id: string
@@ -50,7 +50,7 @@ export interface LogEntry {
     readonly headers: LoggedHeaders
     /** Bytes, head included. */
     readonly size: number
-    readonly tls?: { readonly version: string; readonly cipher: string; readonly client_verify: string }
+    readonly tls?: { readonly version: string; readonly cipher: string; readonly client_verify: string } | undefined
   }
   /** Path and query that went upstream, or ''. */
   readonly upstream_uri: string
@@ -58,11 +58,11 @@ export interface LogEntry {
   readonly upstream_status: string
   readonly response: { readonly status: number; readonly headers: LoggedHeaders; readonly size: number }
   readonly latencies: Latencies
-  readonly tries?: readonly LoggedTry[]
-  readonly authenticated_entity?: { readonly id: string; readonly consumer_id?: string }
-  readonly route?: LoggedEntity
-  readonly service?: LoggedEntity
-  readonly consumer?: LoggedEntity
+  readonly tries?: readonly LoggedTry[] | undefined
+  readonly authenticated_entity?: { readonly id: string; readonly consumer_id?: string } | undefined
+  readonly route?: LoggedEntity | undefined
+  readonly service?: LoggedEntity | undefined
+  readonly consumer?: LoggedEntity | undefined
   readonly client_ip: string
   /** Epoch milliseconds. */
   readonly started_at: number
@@ -79,7 +79,7 @@ export type LoggedEntity = Readonly<Record<string, unknown>>
 export type LoggedFields = readonly (readonly [path: string, value: unknown])[]
 
 /** There is one workspace. Kong gives it this id wherever it has no database. */
-const WORKSPACE = { workspace: '0dc6f45b-8f8d-40d2-a504-473544ee190b', workspace_name: 'default' } as const
+const WORKSPACE_ID = '0dc6f45b-8f8d-40d2-a504-473544ee190b'
 
 const REDACTED = 'REDACTED'
 
@@ -99,21 +99,22 @@ export function logEntry(context: RequestContext, fields: LoggedFields = []): Lo
       method: request.method,
       headers: headersOf(request.headers, context, request.host === '' ? null : request.host),
       size: record.bytesReceived,
-      ...(request.tls === null ? null : { tls: tlsOf(request.tls) }),
+      tls: request.tls === null ? undefined : tlsOf(request.tls),
     },
     upstream_uri: record.upstreamPath === null ? '' : targetOf(record.upstreamPath, context),
     upstream_status: statusesOf(tries, record.upstreamStatus),
     response: { status: record.status, headers: headersOf(response.headers, context, null), size: record.bytesSent },
     latencies: latenciesOf(record),
-    ...(tries.length === 0 ? null : { tries: tries.map(loggedTry) }),
-    ...(entityId === null ? null : { authenticated_entity: authenticatedEntity(entityId, context) }),
-    ...(route === null ? null : { route: presentMembers(route) }),
-    ...(service === null ? null : { service: presentMembers(service) }),
-    ...(identity.consumer === null ? null : { consumer: presentMembers(identity.consumer) }),
+    tries: tries.length === 0 ? undefined : tries.map(loggedTry),
+    authenticated_entity: entityId === null ? undefined : authenticatedEntity(entityId, context),
+    route: route === null ? undefined : presentMembers(route),
+    service: service === null ? undefined : presentMembers(service),
+    consumer: identity.consumer === null ? undefined : presentMembers(identity.consumer),
     client_ip: request.clientAddress,
     started_at: context.startedAtMs,
     source: record.upstreamStatus !== null && !context.exited ? 'upstream' : 'kong',
-    ...WORKSPACE,
+    workspace: WORKSPACE_ID,
+    workspace_name: 'default',
   }
   if (context.hasLogValues) for (const [path, value] of context.logValues) setMember(entry, path, value)
   for (const [path, value] of fields) setMember(entry, path, value)
@@ -149,7 +150,7 @@ function targetOf(target: string, { token, credentialNames: names }: RequestCont
 /** @param host shown instead of the `Host` that went upstream; null: as it stands */
 function headersOf(headers: HeaderList, context: RequestContext, host: string | null): LoggedHeaders {
   const { token, credentialNames: names } = context
-  const shown: Record<string, string | string[]> = Object.create(null) as Record<string, string | string[]>
+  const shown = new Members<string | string[]>()
   for (let i = 0; i < headers.size; i++) {
     const { lower } = headers.nameAt(i)
     const sent = lower === 'host' && host !== null ? host : headers.valueAt(i)
@@ -170,7 +171,7 @@ function headerValue(lowerName: string, value: string, names: ReadonlySet<string
 
 /** The client's arguments; `request.query` is what plugins left of them. */
 function argumentsOf({ request, token, credentialNames: names }: RequestContext): LoggedArguments {
-  const shown: Record<string, string | true | (string | true)[]> = Object.create(null) as Record<string, string | true | (string | true)[]>
+  const shown = new Members<string | true | (string | true)[]>()
   if (request.query === '') return shown
   for (const argument of parseQuery(redactTarget(request.query, names.arguments))) {
     const { name } = argument
@@ -197,8 +198,10 @@ function loggedTry({ startedAtMs, address, port, failure }: UpstreamTry): Logged
     balancer_start_ns: startedAtMs * 1_000_000,
     balancer_latency: 0,
     balancer_latency_ns: 0,
-    ...(address === '' ? null : { ip: address, port }),
-    ...(failure === null ? null : { state: 'failed' as const, code: statusOf(failure) }),
+    ip: address === '' ? undefined : address,
+    port: address === '' ? undefined : port,
+    state: failure === null ? undefined : 'failed',
+    code: failure === null ? undefined : statusOf(failure),
   }
 }
 
@@ -213,6 +216,13 @@ function statusesOf(tries: readonly UpstreamTry[], answered: number | null): str
 }
 
 // ------------------------------------------------------------------------------------------------------------------------------------- members
+
+/** An object in which every name is a name like others, also `__proto__`; much cheaper to fill than one without a prototype. */
+class Members<Value> {
+  [name: string]: Value
+}
+Object.setPrototypeOf(Members.prototype, null)
+Reflect.deleteProperty(Members.prototype, 'constructor')
 
 /** Entities never change, so each is gone through once. */
 const present = new WeakMap<object, LoggedEntity>()
