@@ -37,6 +37,10 @@ const PRODUCT = `kong/${KONG_VERSION}`
 /** Header lines of one request. */
 const MAX_HEADER_LINES = 1000
 
+/** Time for what plugins have queued: after the last answer of a drain, and of a stop, which the primary waits for no longer than a second. */
+const DRAIN_FLUSH_MS = 5_000
+const STOP_FLUSH_MS = 700
+
 /** What a worker is made of, apart from the process that it lives in. */
 export interface WorkerPort {
   send(message: FromWorker): void
@@ -77,6 +81,8 @@ class Worker {
   readonly #closers: (() => Promise<void> | void)[]
   readonly #metrics = new MetricRegistry()
   readonly #shared = new Map<string, unknown>([[METRICS_NAME, this.#metrics]])
+  /** What plugins still have to send. */
+  readonly #flushers: ((withinMs: number) => Promise<void>)[] = []
   #objects = new Map<string, Readonly<Record<string, unknown>>>()
   #listening = false
   #lastFrame: Frame | null = null
@@ -155,6 +161,9 @@ class Worker {
       now: Date.now,
       settings: this.#settings,
       httpClient,
+      onExit: (flush) => {
+        this.#flushers.push(flush)
+      },
       shared: <T>(name: string, make: () => T): T => {
         if (!this.#shared.has(name)) this.#shared.set(name, make())
         return this.#shared.get(name) as T
@@ -264,12 +273,23 @@ class Worker {
 
   /** No new connections; requests in flight are answered; then the primary says when to end. */
   #drain(): void {
-    Promise.all(this.#front.map((front) => front.drain())).then(() => this.#port.send({ type: 'drained', stats: this.#stats(true) }))
+    Promise.all(this.#front.map((front) => front.drain()))
+      .then(() => this.#flush(DRAIN_FLUSH_MS))
+      .then(() => this.#port.send({ type: 'drained', stats: this.#stats(true) }))
   }
 
   #exit(): void {
     for (const front of this.#front) front.destroy()
-    Promise.allSettled(this.#closers.map(async (closer) => closer())).then(() => this.#port.exit(0))
+    this.#flush(STOP_FLUSH_MS)
+      .then(() => Promise.allSettled(this.#closers.map(async (closer) => closer())))
+      .then(() => this.#port.exit(0))
+  }
+
+  /** What plugins have queued goes out, as far as the time allows. */
+  async #flush(withinMs: number): Promise<void> {
+    if (this.#flushers.length === 0) return
+    const late = new Promise((resolve) => setTimeout(resolve, withinMs))
+    await Promise.race([late, Promise.allSettled(this.#flushers.map((flush) => flush(withinMs)))])
   }
 }
 

@@ -20,6 +20,14 @@ export interface TlsFacts {
   readonly cipher: string
 }
 
+/** Which connection of this process a request came on. */
+export interface ConnectionFacts {
+  /** Grows with each connection, from 1. */
+  readonly serial: number
+  /** Requests on it so far, this one included. */
+  readonly requests: number
+}
+
 /** The body of a request while it arrives. */
 export interface IncomingBody extends BodySource {
   /** Whether there is one, and whether its length was declared. */
@@ -45,6 +53,8 @@ export interface Downstream {
   readonly local: Endpoint
   /** Null for a connection in clear. */
   readonly tls: TlsFacts | null
+  /** Absent where the transport does not count. */
+  readonly connection?: ConnectionFacts
   readonly body: IncomingBody
   /** The head, and the whole body where it is at hand: one write. */
   respond(status: number, reason: string | undefined, headers: HeaderList, body: Uint8Array): void

@@ -42,30 +42,62 @@ const SECRET_ARGUMENTS = new Set(
     .map(lettersOf),
 )
 
+/** The form in which names of arguments are compared: `clientSecret`, `client-secret` and `client_secret` are one. */
+export function comparableName(name: string): string {
+  return lettersOf(name)
+}
+
+/** Whether an argument of this name, decoded, may be a credential. `more`: further names in their {@link comparableName} form. */
+export function isSecretArgument(name: string, more: ReadonlySet<string> = NO_NAMES): boolean {
+  let letters = COMPARED.get(name)
+  if (letters === undefined) {
+    letters = lettersOf((name.split('[', 1)[0] ?? '').replace(/^.*[&;?#/]/s, ''))
+    if (COMPARED.size < COMPARED_MAX && name.length <= COMPARED_LENGTH) COMPARED.set(name, letters)
+  }
+  return SECRET_ARGUMENTS.has(letters) || more.has(letters)
+}
+
+/** Names that were seen, so that usual ones are worked out once. Bounded: clients choose names. */
+const COMPARED = new Map<string, string>()
+const COMPARED_MAX = 1024
+const COMPARED_LENGTH = 64
+
+const NO_NAMES: ReadonlySet<string> = new Set()
+
 /** A query string without the values of arguments that may be credentials; everything else stays as it was sent. For logs and echoes. */
 export function redactQuery(query: string): string {
   if (query === '' || query === '?') return query
-  return `?${redactPairs(query.replace(/^\?/, ''))}`
+  return `?${redactPairs(query.replace(/^\?/, ''), NO_NAMES)}`
 }
 
-/** A request-target, or a URL, without the values of arguments that may be credentials, wherever they stand, and without user information. */
-export function redactTarget(target: string): string {
+/**
+ * A request-target, or a URL, without the values of arguments that may be credentials, wherever they stand, and without user information. `more`: further names
+ * in their {@link comparableName} form.
+ */
+export function redactTarget(target: string, more: ReadonlySet<string> = NO_NAMES): string {
   if (!target.includes('=') && !target.includes('@')) return target
-  return redactPairs(target.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/i, '$1REDACTED@'))
+  return redactPairs(target.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/i, '$1REDACTED@'), more)
 }
 
-function redactPairs(text: string): string {
-  return text.split('&').map(redactPair).join('&')
+function redactPairs(text: string, more: ReadonlySet<string>): string {
+  return text
+    .split('&')
+    .map((pair) => redactPair(pair, more))
+    .join('&')
 }
 
 /** From the first name on that is secret: whatever some reader takes for a separator may begin one, and nothing but `&` surely ends its value. */
-function redactPair(pair: string): string {
-  for (const match of pair.matchAll(/(?:^|[;?#])([^;?#=]*)=/g)) {
-    const name = decodeComponent(match[1] ?? '').split('[', 1)[0] ?? ''
-    if (SECRET_ARGUMENTS.has(lettersOf(name.replace(/^.*[&;?#/]/s, '')))) return `${pair.slice(0, match.index + match[0].length)}REDACTED`
+function redactPair(pair: string, more: ReadonlySet<string>): string {
+  for (let equals = pair.indexOf('='); equals !== -1; equals = pair.indexOf('=', equals + 1)) {
+    let start = equals
+    while (start > 0 && !NAME_BOUNDARIES.includes(pair.charAt(start - 1))) start--
+    if (start > 0 && pair.charAt(start - 1) === '=') continue
+    if (isSecretArgument(decodeComponent(pair.slice(start, equals)), more)) return `${pair.slice(0, equals + 1)}REDACTED`
   }
   return pair
 }
+
+const NAME_BOUNDARIES = ';?#='
 
 function lettersOf(name: string): string {
   return name.toLowerCase().replace(/[^a-z0-9]/g, '')

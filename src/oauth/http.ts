@@ -2,7 +2,7 @@
 
 /** One request. Header names keep their case; a name may occur more than once. */
 export interface HttpRequest {
-  method: 'GET' | 'POST'
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH'
   url: string
   headers: readonly (readonly [string, string])[]
   body?: string

@@ -6,10 +6,12 @@
  */
 import type { Consumer, ConsumerDirectory } from '../entities/consumer-directory.ts'
 import type { BodySource } from '../http/body.ts'
-import type { Downstream, TlsFacts } from '../http/exchange.ts'
+import type { ConnectionFacts, Downstream, Endpoint, TlsFacts } from '../http/exchange.ts'
 import { HeaderList } from '../http/headers.ts'
 import { parseQuery } from '../http/query.ts'
 import type { Log } from '../telemetry/log.ts'
+import type { CredentialNameSets } from './credential-names.ts'
+import { USUAL_CREDENTIAL_NAMES } from './credential-names.ts'
 import type { RequestRecord } from './record.ts'
 
 /** A credential that authenticated the request; members beyond `id` are for loggers. */
@@ -78,6 +80,16 @@ export class ClientRequest {
   /** Null for a connection in clear. */
   get tls(): TlsFacts | null {
     return this.#downstream.tls
+  }
+
+  /** Where the client's connection arrived: our own address. */
+  get localEndpoint(): Endpoint {
+    return this.#downstream.local
+  }
+
+  /** Undefined where the transport does not count. */
+  get connection(): ConnectionFacts | undefined {
+    return this.#downstream.connection
   }
 
   /** Whether the query has an argument of this name. */
@@ -172,6 +184,9 @@ export class RequestContext {
   /** The entities that the router chose, as the Admin API shows them. */
   route: Readonly<Record<string, unknown>> | null = null
   service: Readonly<Record<string, unknown>> | null = null
+  /** What loggers leave out, under the configurations in force. */
+  credentialNames: CredentialNameSets = USUAL_CREDENTIAL_NAMES
+  #logValues: Map<string, unknown> | null = null
   #exitBody: Uint8Array | null = null
   #failure: string | undefined = undefined
   /** Set by the caller that knows the error formats. */
@@ -193,6 +208,20 @@ export class RequestContext {
     this.consumers = parts.consumers
     this.log = parts.log
     this.#renderError = parts.renderError
+  }
+
+  /**
+   * What plugins say about the log entry: a dotted path and the value that is added or replaced there, undefined or null to remove it (Kong's
+   * `kong.log.set_serialize_value`). Not redacted: whoever puts something here answers for it.
+   */
+  get logValues(): Map<string, unknown> {
+    this.#logValues ??= new Map()
+    return this.#logValues
+  }
+
+  /** Whether anything stands in {@link logValues}; asking makes no map. */
+  get hasLogValues(): boolean {
+    return this.#logValues !== null
   }
 
   /** True once a plugin or the gateway answered: nothing goes to the upstream any more. */

@@ -6,6 +6,7 @@ import type { Check, Field, Fields, Infer, Shorthands } from '../schema/field.ts
 import { field } from '../schema/field.ts'
 import type { Subschema } from '../schema/schema.ts'
 import type { RequestContext } from './context.ts'
+import type { CredentialNames } from './credential-names.ts'
 import type { PluginKit } from './kit.ts'
 
 /** Scopes besides global in which a plugin may be configured. */
@@ -78,6 +79,8 @@ export interface Plugin<F extends Fields = Fields, State = unknown> {
   readonly authenticates?: boolean
   /** Header names (any case) beyond the well-known identity set that a configuration makes this plugin write upstream. Client copies are removed. */
   readonly identityHeaders?: (config: Infer<{ fields: F }>) => readonly string[]
+  /** Names under which a configuration makes this plugin read or send tokens and keys, beyond the usual ones: no log entry shows their values. */
+  readonly credentialNames?: (config: Infer<{ fields: F }>) => CredentialNames
   readonly configure: (config: Infer<{ fields: F }>, kit: PluginKit) => State
   /** Called with each request, before routing; global configurations only. */
   readonly rewrite?: (context: RequestContext, state: State) => PhaseResult

@@ -40,6 +40,11 @@ export interface PluginKit {
   readonly settings: PluginSettings
   readonly objects: PluginObjects
   httpClient(options: HttpClientOptions): HttpClient
+  /**
+   * Registers what is still to be sent when this process ends: called after the last request was answered, perhaps more than once, and awaited for at most
+   * `withinMs`.
+   */
+  onExit(flush: (withinMs: number) => Promise<void>): void
   /** One object per name for all configurations of all plugins in this process: caches with a common bound. Made at first use. */
   shared<T>(name: string, make: () => T): T
 }

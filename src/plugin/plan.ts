@@ -7,6 +7,7 @@
  * The choice is made when the plugin's turn comes, with the consumer known at that moment: what runs before the authenticating plugin never uses a
  * consumer's configuration, what runs after it does.
  */
+import type { CredentialNames } from './credential-names.ts'
 import type { AnyPlugin } from './define.ts'
 
 /** One configuration of a plugin, made ready. */
@@ -19,6 +20,8 @@ export interface PluginInstance {
   readonly name: string
   /** Header names that this configuration writes upstream, beyond the well-known identity set. */
   readonly identityHeaders: readonly string[]
+  /** Names under which this configuration reads or sends credentials, beyond the usual ones. */
+  readonly credentialNames: CredentialNames
 }
 
 export interface PluginInstanceScope {

@@ -5,7 +5,7 @@ import type { UpstreamFailure } from '../http/exchange.ts'
 export interface UpstreamTry {
   /** Epoch milliseconds when it began. */
   readonly startedAtMs: number
-  /** Where its connection led; '' and 0 where none came about. */
+  /** Where its connection led, or was to lead; '' and 0 where that is not known. */
   readonly address: string
   readonly port: number
   /** Null for the attempt that was answered. */

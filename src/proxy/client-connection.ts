@@ -18,7 +18,7 @@
 import { randomFillSync } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { BodySink } from '../http/body.ts'
-import type { Downstream, Endpoint, IncomingBody, TlsFacts } from '../http/exchange.ts'
+import type { ConnectionFacts, Downstream, Endpoint, IncomingBody, TlsFacts } from '../http/exchange.ts'
 import { GatheredWriter } from '../http/gathered-writer.ts'
 import { ChunkedDecoder, chunkHead, LAST_CHUNK, MALFORMED, NEED_MORE } from '../http/h1/chunked.ts'
 import type { HeadLimits, RequestHead } from '../http/h1/head.ts'
@@ -109,6 +109,9 @@ const RANDOM_BYTES = 4096
 /** Random bytes for the next ids: asking the system for each would cost more than the id. */
 const randomness = { bytes: Buffer.alloc(RANDOM_BYTES), at: RANDOM_BYTES }
 
+/** Connections of this process so far: all listeners share the count. */
+const connections = { count: 0 }
+
 type State = 'idle' | 'head' | 'exchange' | 'drain' | 'lingering' | 'closed'
 
 export class ClientConnection implements FrontConnection {
@@ -124,6 +127,8 @@ export class ClientConnection implements FrontConnection {
   #pending: Buffer = EMPTY
   /** Where the search for the end of a head goes on. */
   #searched = 0
+  /** For names of requests that tell connections apart. */
+  readonly serial = ++connections.count
   #requests = 0
   #exchange: Exchange | null = null
   #paused = false
@@ -207,6 +212,10 @@ export class ClientConnection implements FrontConnection {
     this.#pending = head.end === this.#pending.length ? EMPTY : this.#pending.subarray(head.end)
     this.#begin(head)
     return true
+  }
+
+  get requests(): number {
+    return this.#requests
   }
 
   #begin(head: RequestHead): void {
@@ -390,6 +399,10 @@ class Exchange implements Downstream, IncomingBody {
 
   get tls(): TlsFacts | null {
     return null
+  }
+
+  get connection(): ConnectionFacts {
+    return this.#connection
   }
 
   get body(): IncomingBody {

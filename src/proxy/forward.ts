@@ -6,6 +6,7 @@
 import { isIP } from 'node:net'
 import type { BodySource } from '../http/body.ts'
 import type {
+  Endpoint,
   Origin,
   UpstreamCall,
   UpstreamClient,
@@ -111,8 +112,8 @@ export class Forwarding implements UpstreamHandler {
     return this.#headSeen ? [...failed, this.#tryOf(null)] : failed
   }
 
-  #tryOf(failure: UpstreamFailure | null): UpstreamTry {
-    const { address = '', port = 0 } = this.#call?.remote ?? {}
+  #tryOf(failure: UpstreamFailure | null, error?: unknown): UpstreamTry {
+    const { address, port } = this.#call?.remote ?? refusedEndpoint(error)
     return { startedAtMs: this.#attemptAtMs, address, port, failure }
   }
 
@@ -154,7 +155,7 @@ export class Forwarding implements UpstreamHandler {
     if (this.#abandoned) return
     if (this.#headSeen) return this.#listener.onCut(failure)
     this.#failed ??= []
-    this.#failed.push(this.#tryOf(failure))
+    this.#failed.push(this.#tryOf(failure, error))
     if (this.#mayRepeat(failure, progress.sent)) {
       // A kept connection that was closed while the request was on its way says nothing about the upstream (RFC 9112 section 9.3.1): once, it costs no try.
       const isFree = failure === 'reset' && progress.reused && !this.#freeTryUsed
@@ -174,4 +175,10 @@ export class Forwarding implements UpstreamHandler {
     if (this.#body !== null && !(this.#body instanceof Uint8Array)) return false
     return !sent || failure === 'connect' || failure === 'connect-timeout' || !NOT_REPEATED.has(this.#context.request.method)
   }
+}
+
+/** Where a connection was to lead that did not come about, as far as the system says. */
+function refusedEndpoint(error: unknown): Endpoint {
+  const { address, port } = (error ?? {}) as { readonly address?: unknown; readonly port?: unknown }
+  return typeof address === 'string' && typeof port === 'number' ? { address, port } : { address: '', port: 0 }
 }

@@ -66,6 +66,7 @@ class Passage implements ForwardListener {
     if (snapshot === null) return this.#refuse({ status: 503 })
     this.#snapshot = snapshot
     this.#context = this.#createContext(facts)
+    this.#context.credentialNames = snapshot.credentialNames
     this.#downstream.onAbandoned(() => this.#abandon())
     const { maxBodyBytes } = this.#runtime
     if (maxBodyBytes > 0 && (this.#downstream.body.length ?? 0) > maxBodyBytes) return this.#failWith(413)
@@ -374,6 +375,7 @@ class Passage implements ForwardListener {
       log: this.#runtime.log,
       renderError: () => ({ contentType, body }),
     })
+    if (snapshot !== null) this.#context.credentialNames = snapshot.credentialNames
     this.#instances = snapshot?.noRoutePlan.fixed ?? []
     this.#context.exit(refusal.status, body, [['Content-Type', contentType], ...CLOSE])
     this.#answer()

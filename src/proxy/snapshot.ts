@@ -7,6 +7,8 @@ import type { Consumer, ConsumerDirectory } from '../entities/consumer-directory
 import { createConsumerDirectory } from '../entities/consumer-directory.ts'
 import type { Origin, UpstreamTls } from '../http/exchange.ts'
 import { dashedName } from '../http/field-marks.ts'
+import type { CredentialNameSets } from '../plugin/credential-names.ts'
+import { gatherCredentialNames } from '../plugin/credential-names.ts'
 import type { AnyPlugin } from '../plugin/define.ts'
 import type { PluginKit } from '../plugin/kit.ts'
 import type { Plan, PluginInstance } from '../plugin/plan.ts'
@@ -118,6 +120,8 @@ export interface Snapshot {
   readonly rewriters: readonly PluginInstance[]
   /** What runs where no route matches. */
   readonly noRoutePlan: Plan
+  /** Of all configurations: a token may be sent to the wrong route, or to none. */
+  readonly credentialNames: CredentialNameSets
   match(request: RoutableRequest): RouteMatch<StoredRoute> | undefined
   destination(route: StoredRoute): Destination
 }
@@ -187,8 +191,9 @@ export class PluginInstances {
     const scope = { route: entity.route?.id ?? null, service: entity.service?.id ?? null, consumer: entity.consumer?.id ?? null }
     const config = resolveReferences(plugin.schema.fields, entity.config, this.#resolve)
     const identityHeaders = plugin.identityHeaders?.(config) ?? []
+    const credentialNames = plugin.credentialNames?.(config) ?? {}
     const state = plugin.configure(config, this.#kitFor(entity.name, entity.id))
-    return { id: entity.id, name: entity.name, plugin, state, scope, identityHeaders }
+    return { id: entity.id, name: entity.name, plugin, state, scope, identityHeaders, credentialNames }
   }
 }
 
@@ -213,6 +218,7 @@ export function buildSnapshot(
     consumers: createConsumerDirectory(frame.consumers),
     rewriters: globals.filter(({ plugin }) => plugin.rewrite !== undefined).sort((a, b) => comparePriority(a.plugin, b.plugin)),
     noRoutePlan: createPlan(instances, null, null),
+    credentialNames: gatherCredentialNames(instances.map(({ credentialNames }) => credentialNames)),
     match: (request) => router.match(request),
     destination(route) {
       const known = destinations.get(route.id)

@@ -30,6 +30,12 @@ const SECRETS = {
   basicPassword: secret('basic-password'),
   cookieToken: secret('cookie-token'),
   openidToken: secret('openid-token'),
+  openidHeader: secret('openid-own-header'),
+  openidQueryPassword: secret('openid-query-password'),
+  openidFormPassword: secret('openid-form-password'),
+  dpop: secret('dpop'),
+  apiKey: secret('api-key'),
+  logServerPassword: secret('log-server-password'),
   openidEchoed: secret('openid-echoed-by-an-error'),
   xAccessToken: secret('x-access-token'),
   referer: secret('referer'),
@@ -105,10 +111,12 @@ describe('secrets and tokens are neither written nor told', () => {
   let client: HttpClient
   let upstream: EchoUpstream
   let server: StubIntrospection
+  let logServer: StubIntrospection
   const answers: [what: string, text: string][] = []
 
   before(async () => {
     upstream = await startEchoUpstream()
+    logServer = await startStubIntrospection({ body: {} })
     server = await startStubIntrospection(({ path, form }) => {
       if (path.startsWith('/.well-known'))
         return { body: { issuer: server.origin, introspection_endpoint: server.url, token_endpoint: server.url } }
@@ -133,6 +141,7 @@ describe('secrets and tokens are neither written nor told', () => {
   after(async () => {
     await upstream.stop()
     await server.stop()
+    await logServer.stop()
     await client.close()
     await gateway.stop()
   })
@@ -184,6 +193,31 @@ describe('secrets and tokens are neither written nor told', () => {
       },
     })
     assert.equal(openid.status, 201, openid.text)
+    const openidHeader = await admin('POST', '/services/up/routes', { name: 'openid-header', paths: ['/openid-header'] })
+    assert.equal(openidHeader.status, 201, openidHeader.text)
+    const ownHeader = await admin('POST', '/routes/openid-header/plugins', {
+      name: 'openid-connect',
+      config: {
+        issuer: server.origin,
+        client_id: ['gateway'],
+        client_secret: [SECRETS.clientSecret],
+        auth_methods: ['introspection'],
+        bearer_token_header_name: 'X-Own-Token',
+        hide_credentials: false,
+        upstream_access_token_header: 'x-upstream-own',
+        downstream_access_token_header: 'x-downstream-own',
+      },
+    })
+    assert.equal(ownHeader.status, 201, ownHeader.text)
+    const logServerUrl = logServer.url.replace('//', `//gateway:${encodeURIComponent(SECRETS.logServerPassword)}@`)
+    for (const plugin of [
+      { name: 'http-log', config: { http_endpoint: logServerUrl } },
+      { name: 'file-log', config: { path: join(gateway.prefix, 'logs', 'entries.log') } },
+      { name: 'correlation-id' },
+    ]) {
+      const logger = await admin('POST', '/plugins', plugin)
+      assert.equal(logger.status, 201, logger.text)
+    }
     await set('/routes/terminated', { paths: ['/terminated'] })
     await admin('POST', '/routes/terminated/plugins', { name: 'request-termination', config: { status_code: 418, echo: true } })
   }
@@ -268,6 +302,25 @@ describe('secrets and tokens are neither written nor told', () => {
     await send('an inactive token for OpenID Connect', 401, '/openid', bearer(SECRETS.inactiveToken))
     await send('an error for OpenID Connect that echoes the token', 503, '/openid', bearer(SECRETS.openidEchoed))
     await send('a password for OpenID Connect', 503, '/openid', { headers: { authorization: others.authorization } })
+    for (const name of ['authorization', 'access-token', 'x-access-token']) {
+      await send(`a token for OpenID Connect in ${name}`, 200, '/openid', { headers: { [name]: `Bearer ${SECRETS.openidToken}` } })
+    }
+    await send('a token for OpenID Connect in a form', 200, '/openid', {
+      method: 'POST',
+      body: new URLSearchParams({ access_token: SECRETS.openidToken }),
+    })
+    await send('a token for OpenID Connect in JSON', 200, '/openid', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ access_token: SECRETS.openidToken }),
+    })
+    const pair = (password: string) => ({ username: 'user', password })
+    await send('a password in the query', 503, `/openid?${new URLSearchParams(pair(SECRETS.openidQueryPassword))}`)
+    await send('a password in a form', 503, '/openid', { method: 'POST', body: new URLSearchParams(pair(SECRETS.openidFormPassword)) })
+    const own = { 'x-own-token': SECRETS.openidHeader, dpop: SECRETS.dpop, 'x-api-key': SECRETS.apiKey }
+    await send('a token in a header of its own', 200, '/openid-header', { headers: own })
+    await send('a token in a header of its own, for another route', 401, '/hiding', { headers: own })
+    await send('a token in a header of its own, for no route', 404, '/none', { headers: own })
     await send('a changed client', 200, '/changing', bearer(SECRETS.headerToken))
     await send('a bad request', 400, `/%zz?access_token=${encoded(SECRETS.badRequest)}`, bearer(SECRETS.badRequest))
     await send('a termination that echoes', 418, `/terminated?access_token=${encoded(SECRETS.terminated)}`, {
@@ -293,6 +346,28 @@ describe('secrets and tokens are neither written nor told', () => {
     const lines = logged.join('').split('\n').length
     assert.ok(lines > 40, `${lines} lines in ${files.join(', ')}`)
     for (const [index, file] of files.entries()) assertClean(file, logged[index] as string)
+  })
+
+  test('entries about all of these requests were logged, to a file and to a server, without one', async () => {
+    const lines = (await readFile(join(gateway.prefix, 'logs', 'entries.log'), 'utf8')).trimEnd().split('\n')
+    assert.ok(lines.length > 40, `${lines.length} entries`)
+    const names = [
+      'authorization',
+      'cookie',
+      'dpop',
+      'x-api-key',
+      'x-own-token',
+      'x-upstream-own',
+      'x-downstream-own',
+      'proxy-authorization',
+    ]
+    for (const name of names) assert.ok(lines.join('').includes(`"${name}":"REDACTED"`), name)
+    assert.ok(lines.join('').includes('"access_token":"REDACTED"'))
+    assert.equal(logServer.calls, lines.length)
+    for (const { body, headers } of logServer.requests) {
+      assertClean('an entry sent', body)
+      assert.equal(headers.authorization, `Basic ${Buffer.from(`gateway:${SECRETS.logServerPassword}`).toString('base64')}`)
+    }
   })
 
   test('no other file of the prefix holds one; in the database they are encrypted', async () => {

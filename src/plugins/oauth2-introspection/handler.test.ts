@@ -48,6 +48,7 @@ function setUp(
     },
     objects: { find: () => undefined, publish() {} },
     httpClient: () => http.client,
+    onExit() {},
     shared,
   }
   const state = plugin.configure({ ...DEFAULTS, ...change }, kit)

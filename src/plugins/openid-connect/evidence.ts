@@ -7,6 +7,7 @@ import { type ClaimPath, claimInFirst, claimValues } from '../../introspection/a
 import { type ClaimHeader, encodeBase64Json, HeaderProjection } from '../../introspection/header-projection.ts'
 import type { JsonObject, JsonValue } from '../../oauth/json.ts'
 import { type PublicJwk, publicJwk } from '../../oauth/jwks.ts'
+import type { CredentialNames } from '../../plugin/credential-names.ts'
 import type { Log } from '../../telemetry/log.ts'
 import { credentialHeaders } from './credentials.ts'
 import type { Config } from './schema.ts'
@@ -84,6 +85,23 @@ function upstreamHeaderNames(config: Config): readonly string[] {
     ...claims,
   ]
 }
+
+/** Where tokens stand in requests, in those that go upstream, and in answers. */
+export function credentialNames(config: Config): CredentialNames {
+  const parameters = [config.id_token_param_name, config.refresh_token_param_name]
+  const written = DIRECTIONS.flatMap((direction) => [
+    config[`${direction}_access_token_header`],
+    config[`${direction}_id_token_header`],
+    config[`${direction}_refresh_token_header`],
+    config[`${direction}_introspection_jwt_header`],
+    config[`${direction}_user_info_jwt_header`],
+    config[`${direction}_session_id_header`],
+  ]).map((setting) => tokenHeader(setting)?.name)
+  const present = (names: readonly (string | null | undefined)[]) => names.flatMap((name) => (name == null || name === '' ? [] : [name]))
+  return { headers: [...credentialHeaders(config), ...present([...parameters, ...written])], arguments: present(parameters) }
+}
+
+const DIRECTIONS: readonly Direction[] = ['upstream', 'downstream']
 
 /** Those of them whose copies in a caller's request can be removed before credentials have been looked for. */
 export function identityHeaderNames(config: Config): readonly string[] {

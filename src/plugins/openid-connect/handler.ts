@@ -13,7 +13,7 @@ import { Answers, exitGrpc, type Refusal } from './answers.ts'
 import { ClientAuthenticator } from './client-authentication.ts'
 import { type Client, createClients, selectClient } from './clients.ts'
 import { type FoundPair, findPair, hidePair, tokenPlan } from './credentials.ts'
-import { EvidenceMaker, identityHeaderNames, type TokenHeader, tokenHeader } from './evidence.ts'
+import { credentialNames, EvidenceMaker, identityHeaderNames, type TokenHeader, tokenHeader } from './evidence.ts'
 import { BearerFlow } from './flows/bearer.ts'
 import { IntrospectionFlow } from './flows/introspection.ts'
 import type {
@@ -48,6 +48,7 @@ export default definePlugin({
   priority: 1050,
   authenticates: true,
   identityHeaders: (config: Config) => identityHeaderNames(config),
+  credentialNames: (config: Config) => credentialNames(config),
   configure: (config: Config, kit) => new OpenIdConnect(config, kit),
   access: (context, plugin) => plugin.access(context),
   headerFilter: (context, plugin) => plugin.headerFilter(context),

@@ -127,6 +127,7 @@ export function setUp(change: JsonObject = {}, { pluginId = 'p1', world = create
       publish: (kind, key, value) => void world.objects.set(`${kind}\n${key}`, value),
     },
     httpClient: () => world.http.client,
+    onExit() {},
     shared: world.shared,
   }
   const config = configOf(change)

@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { EntitySchema } from '../../schema/schema.ts'
+import { completeEntity } from '../../schema/validate.ts'
+import { SchemaViolation } from '../../schema/violations.ts'
+import { schema } from './schema.ts'
+
+const entity: EntitySchema = { name: 'plugins', apiPath: 'plugins', endpointKey: null, cacheKey: null, fields: schema.subschema.fields }
+const complete = (config: object) => completeEntity(entity, { config }, { nowS: 0 })['config']
+
+test('only the path is needed', () => {
+  assert.deepEqual(complete({ path: '/tmp/a.log' }), { path: '/tmp/a.log', reopen: false, custom_fields_by_lua: null })
+  assert.throws(() => complete({}), SchemaViolation)
+})
+
+test('a path holds nothing that no file name holds, with the text of Kong', () => {
+  for (const path of ['/tmp/*.log', 'a&b', '100%', 'a\\b', '`id`', '']) {
+    assert.throws(
+      () => complete({ path }),
+      (error) => error instanceof SchemaViolation && JSON.stringify(error.fields) === '{"config":{"path":"not a valid filename"}}',
+      path,
+    )
+  }
+})
