@@ -2,6 +2,7 @@
  * The two sides of the data path as everything above the transport sees them. `proxy/server.ts` implements {@link Downstream}, `upstream/client.ts`
  * {@link UpstreamClient}; nobody else knows a socket.
  */
+import type { Duplex } from 'node:stream'
 import type { BodySource } from './body.ts'
 import type { HeaderList } from './headers.ts'
 
@@ -66,6 +67,11 @@ export interface Downstream {
   flush(): void
   end(): void
   onDrain(listener: () => void): void
+  /**
+   * Answers 101 and gives the connection away: its bytes both ways are the caller's from then on (RFC 9110 section 7.8). Null where the protocol has no such
+   * thing.
+   */
+  switchProtocols: ((reason: string | undefined, headers: HeaderList) => Duplex) | null
   /** Cuts the connection: what was sent is not to look complete (RFC 9112 section 8). */
   abort(): void
   /** Called once if the client leaves before the answer is complete. */
@@ -121,6 +127,8 @@ export interface UpstreamRequest {
   readonly body: Uint8Array | BodySource | null
   /** Bytes of a body that is pushed; null: chunked. */
   readonly bodyLength: number | null
+  /** `Sec-WebSocket-Key` of a request that offers to go on in WebSocket; null: a 101 is an error. */
+  readonly webSocketKey: string | null
   /** Between two successive reads of the response. */
   readonly readTimeoutMs: number
   /** Between two successive writes of the request. */
@@ -140,6 +148,8 @@ export interface UpstreamProgress {
 
 export interface UpstreamHandler {
   onHead(status: number, reason: string, headers: HeaderList): void
+  /** The upstream took the offer: its bytes both ways are the handler's from then on, and nothing else is called. */
+  onSwitch(reason: string, headers: HeaderList, upstream: Duplex): void
   /** Answers false to pause until {@link UpstreamCall.resume}. */
   onData(chunk: Uint8Array): boolean
   /** All bytes at hand were given; more may come. */

@@ -13,6 +13,8 @@
  * little more wait than one read. After an answer that closes, nothing further of the connection is parsed: what stands behind a refused request can never be
  * taken for a request of its own.
  *
+ * An exchange may end with a switch of protocols instead (`tunnel`): the connection is then only a stream of somebody else's bytes.
+ *
  * Deadlines are looked at by the front's sweep, a few times a second: a connection only stores when its time is up.
  */
 import { randomFillSync } from 'node:crypto'
@@ -112,7 +114,7 @@ const randomness = { bytes: Buffer.alloc(RANDOM_BYTES), at: RANDOM_BYTES }
 /** Connections of this process so far: all listeners share the count. */
 const connections = { count: 0 }
 
-type State = 'idle' | 'head' | 'exchange' | 'drain' | 'lingering' | 'closed'
+type State = 'idle' | 'head' | 'exchange' | 'drain' | 'lingering' | 'tunnel' | 'closed'
 
 export class ClientConnection implements FrontConnection {
   readonly host: ConnectionHost
@@ -159,7 +161,7 @@ export class ClientConnection implements FrontConnection {
   // ------------------------------------------------------------------------------------------------------------------------------- what comes in
 
   #receive(chunk: Buffer): void {
-    if (this.#state === 'lingering' || this.#state === 'closed') return
+    if (this.#state === 'lingering' || this.#state === 'tunnel' || this.#state === 'closed') return
     this.#pending = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk])
     this.#advance()
   }
@@ -304,6 +306,16 @@ export class ClientConnection implements FrontConnection {
     this.#holdIf(false)
   }
 
+  /** Gives the socket away, with the bytes that came and belong to no request. Nothing here reads or ends it any more. */
+  release(): Socket {
+    this.#state = 'tunnel'
+    this.deadlineMs = NEVER
+    this.socket.pause()
+    if (this.#pending.length > 0) this.socket.unshift(this.#pending)
+    this.#pending = EMPTY
+    return this.socket
+  }
+
   /** Cuts the connection. */
   destroy(): void {
     this.socket.destroy()
@@ -311,6 +323,7 @@ export class ClientConnection implements FrontConnection {
 
   /** The client closed its side: to a proxy that is the same as leaving. */
   #clientEnded(): void {
+    if (this.#state === 'tunnel') return
     if (this.#state === 'lingering' || this.#exchange === null) this.writer.end()
     else this.socket.destroy()
   }
@@ -368,6 +381,8 @@ class Exchange implements Downstream, IncomingBody {
   #closes = false
   #answered = false
   #bytesReceived: number
+  /** After a switch of protocols: the socket, and its counters at that moment. */
+  #tunnel: { readonly socket: Socket; readonly received: number; readonly sent: number } | null = null
   #bytesSent = 0
   #onDrain: (() => void) | null = null
   #onAbandoned: (() => void) | null = null
@@ -410,11 +425,11 @@ class Exchange implements Downstream, IncomingBody {
   }
 
   get bytesReceived(): number {
-    return this.#bytesReceived
+    return this.#tunnel === null ? this.#bytesReceived : this.#bytesReceived + this.#tunnel.socket.bytesRead - this.#tunnel.received
   }
 
   get bytesSent(): number {
-    return this.#bytesSent
+    return this.#tunnel === null ? this.#bytesSent : this.#tunnel.socket.bytesWritten - this.#tunnel.sent
   }
 
   // ------------------------------------------------------------------------------------------------------------------------- the request's body
@@ -597,6 +612,18 @@ class Exchange implements Downstream, IncomingBody {
     if (text !== '') this.#connection.writer.write(text)
     this.#onAbandoned = null
     this.#connection.answered(this, this.#closes)
+  }
+
+  switchProtocols(reason: string | undefined, headers: HeaderList): Socket {
+    headers.set('Connection', 'Upgrade')
+    const head = responseText(101, reason, headers, NO_BODY)
+    this.#answered = true
+    this.#onAbandoned = null
+    this.#connection.writer.write(head)
+    this.#connection.writer.flush()
+    const socket = this.#connection.release()
+    this.#tunnel = { socket, received: socket.bytesRead, sent: socket.bytesWritten - head.length }
+    return socket
   }
 
   onDrain(listener: () => void): void {

@@ -4,6 +4,7 @@
  */
 
 import { isIP } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { BodySource } from '../http/body.ts'
 import type {
   Endpoint,
@@ -45,6 +46,8 @@ export interface ForwardTarget {
   readonly headers: HeaderList
   /** Bytes of a body that is pushed; null: chunked. */
   readonly bodyLength: number | null
+  /** Of a request that offers to go on in WebSocket. */
+  readonly webSocketKey: string | null
 }
 
 /** Where a service's requests go; `hostHeader` is the `Host` that is sent, `tls` is null for a service in clear. */
@@ -127,6 +130,7 @@ export class Forwarding implements UpstreamHandler {
         headers: this.#target.headers,
         body: this.#body,
         bodyLength: this.#target.bodyLength,
+        webSocketKey: this.#target.webSocketKey,
         readTimeoutMs: this.#target.service.read_timeout,
         writeTimeoutMs: this.#target.service.write_timeout,
       },
@@ -137,6 +141,11 @@ export class Forwarding implements UpstreamHandler {
   onHead(status: number, reason: string, headers: HeaderList): void {
     this.#headSeen = true
     this.#listener.onHead(status, reason, headers)
+  }
+
+  onSwitch(reason: string, headers: HeaderList, upstream: Duplex): void {
+    this.#headSeen = true
+    this.#listener.onSwitch(reason, headers, upstream)
   }
 
   onData(chunk: Uint8Array): boolean {

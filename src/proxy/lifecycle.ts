@@ -4,12 +4,14 @@
  *
  *   head checks > rewrite > route > answers before plugins > access > forward or answer > header_filter > body_filter > log
  */
+import type { Duplex } from 'node:stream'
 import { createConsumerDirectory } from '../entities/consumer-directory.ts'
 import type { BodySink, BodySource } from '../http/body.ts'
 import type { Downstream, Origin, UpstreamFailure } from '../http/exchange.ts'
 import type { HeaderList } from '../http/headers.ts'
 import { removeRequestHopByHop, removeResponseHopByHop } from '../http/hop-by-hop.ts'
 import { escapePath, hasHiddenDotSegment, normalizePath } from '../http/path.ts'
+import { webSocketKeyOf } from '../http/web-socket.ts'
 import { ClientRequest, type RenderError, RequestContext } from '../plugin/context.ts'
 import type { PhaseResult } from '../plugin/define.ts'
 import { bodyFilters, runAccess, runBodyFilter, runHeaderFilter, runLog, runRewrite } from '../plugin/phases.ts'
@@ -29,6 +31,7 @@ import { checkHead, isRefusal } from './head-checks.ts'
 import { removeIdentityHeaders } from './identity-hygiene.ts'
 import type { ProxyRuntime } from './runtime.ts'
 import type { Destination, ServiceEntity, Snapshot, StoredRoute } from './snapshot.ts'
+import { tunnel } from './tunnel.ts'
 
 /** Serves one request. */
 export function handle(downstream: Downstream, runtime: ProxyRuntime): void {
@@ -50,6 +53,8 @@ class Passage implements ForwardListener {
   #instances: readonly PluginInstance[] = []
   #forwarding: Forwarding | null = null
   #filters: readonly PluginInstance[] = []
+  /** The client offers to go on in WebSocket. */
+  #webSocketKey: string | null = null
   #headSent = false
   #finished = false
 
@@ -82,6 +87,8 @@ class Passage implements ForwardListener {
     this.#peerTrusted = trust.isTrusted(peer.address)
     const absolute = !target.startsWith('/') && target !== '*'
     if (absolute) headers.set('Host', facts.host)
+    if (headers.has('upgrade') && this.#downstream.switchProtocols !== null && this.#downstream.body.framing === 'none')
+      this.#webSocketKey = webSocketKeyOf(this.#downstream.method, this.#downstream.version, headers)
     removeRequestHopByHop(headers)
     const request = new ClientRequest(this.#downstream, {
       rawPath: facts.rawPath,
@@ -205,6 +212,10 @@ class Passage implements ForwardListener {
     })
     const { host, origin } = this.#targetOf(route, service, request.host)
     headers.set('Host', host)
+    if (this.#webSocketKey !== null) {
+      headers.set('Connection', 'keep-alive, Upgrade')
+      headers.set('Upgrade', 'websocket')
+    }
     if (this.#runtime.shown.requestIdUpstream) headers.set('X-Kong-Request-Id', this.#id)
     const upstreamPath = `${escapePath(path)}${request.query}`
     this.#record.forwardedMs = performance.now()
@@ -218,6 +229,7 @@ class Passage implements ForwardListener {
         path: upstreamPath,
         headers,
         bodyLength: request.bodyLength,
+        webSocketKey: this.#webSocketKey,
       },
       this,
     )
@@ -235,13 +247,7 @@ class Passage implements ForwardListener {
 
   onHead(status: number, reason: string, headers: HeaderList): void {
     const { response } = this.#context
-    this.#record.upstreamStatus = status
-    this.#record.answeredMs = performance.now()
-    response.status = status
-    response.reason = reason
-    response.headers = headers
-    removeResponseHopByHop(headers)
-    runHeaderFilter(this.#context, this.#instances)
+    this.#takeHead(status, reason, headers)
     this.#filters = bodyFilters(this.#instances)
     if (this.#filters.length > 0) headers.remove('content-length')
     this.#addProxiedHeaders(headers)
@@ -250,6 +256,34 @@ class Passage implements ForwardListener {
       this.#headSent = true
     } catch (error) {
       this.#forwarding?.abandon()
+      this.#fail(error)
+    }
+  }
+
+  #takeHead(status: number, reason: string, headers: HeaderList): void {
+    const { response } = this.#context
+    this.#record.upstreamStatus = status
+    this.#record.answeredMs = performance.now()
+    response.status = status
+    response.reason = reason
+    response.headers = headers
+    removeResponseHopByHop(headers)
+    runHeaderFilter(this.#context, this.#instances)
+  }
+
+  onSwitch(reason: string, headers: HeaderList, upstream: Duplex): void {
+    const { response } = this.#context
+    this.#takeHead(101, reason, headers)
+    this.#addProxiedHeaders(response.headers)
+    response.headers.set('Upgrade', 'websocket')
+    try {
+      const client = this.#downstream.switchProtocols?.(response.reason, response.headers)
+      if (client === undefined) throw new TypeError('a switch of protocols without a connection')
+      this.#headSent = true
+      const idleMs = (this.#destination as Destination & { service: ServiceEntity }).service.read_timeout
+      tunnel(client, upstream, idleMs, () => this.#finish(101))
+    } catch (error) {
+      upstream.destroy()
       this.#fail(error)
     }
   }

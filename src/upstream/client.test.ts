@@ -31,15 +31,17 @@ test('a head that must not be written fails where it is sent, and takes neither 
     headers: HeaderList.fromRaw(['Host', 'a', 'X-A', value]),
     body: null,
     bodyLength: 0,
+    webSocketKey: null,
     readTimeoutMs: 10_000,
     writeTimeoutMs: 10_000,
   })
   const never = () => assert.fail('was told of an exchange that did not begin')
-  const refused = { onHead: never, onData: never, onPause: never, onEnd: never, onFailure: never }
+  const refused = { onHead: never, onSwitch: never, onData: never, onPause: never, onEnd: never, onFailure: never }
   const answered = () =>
     new Promise<void>((resolve, reject) => {
       client.send(request('good'), {
         onHead() {},
+        onSwitch: never,
         onData: () => true,
         onPause() {},
         onEnd: resolve,

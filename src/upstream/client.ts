@@ -60,7 +60,8 @@ class PooledClient implements UpstreamClient, ConnectionOwner {
     // Before a connection is taken or opened: a head that must not be written is the caller's to answer for.
     const head = headOf(request)
     const { key } = request.origin
-    const kept = this.#idle.get(key)?.pop()
+    // What may become a stream of its own needs a socket that reads as one.
+    const kept = request.webSocketKey === null ? this.#idle.get(key)?.pop() : undefined
     if (kept !== undefined) {
       kept.begin(request, head, handler)
       return kept
@@ -68,10 +69,11 @@ class PooledClient implements UpstreamClient, ConnectionOwner {
     return new Connecting(this, key, request, head, handler)
   }
 
-  /** Opens a connection; `done` gets it, or a failure. */
-  open(key: string, origin: Origin, done: Opened, failed: Failed): Socket {
+  /** Opens a connection for a request; `done` gets it, or a failure. */
+  open(key: string, { origin, webSocketKey }: UpstreamRequest, done: Opened, failed: Failed): Socket {
     const { tls } = origin
-    return tls === null ? this.#openPlain(key, origin, done, failed) : this.#openTls(key, origin, tls, done, failed)
+    if (tls !== null) return this.#openTls(key, origin, tls, done, failed)
+    return webSocketKey === null ? this.#openPlain(key, origin, done, failed) : this.#openStream(key, origin, done, failed)
   }
 
   #openPlain(key: string, { host, port }: Origin, done: Opened, failed: Failed): Socket {
@@ -93,6 +95,17 @@ class PooledClient implements UpstreamClient, ConnectionOwner {
       socket.off('error', failed)
       holder.connection = this.#adopt(key, socket)
       done(holder.connection)
+    })
+    return socket
+  }
+
+  /** Without the shared buffer: what it reads can be piped on. */
+  #openStream(key: string, { host, port }: Origin, done: Opened, failed: Failed): Socket {
+    const socket = connect({ host, port, lookup: this.#options.resolver.lookup })
+    socket.once('error', failed)
+    socket.once('connect', () => {
+      socket.off('error', failed)
+      done(this.#adoptStream(key, socket))
     })
     return socket
   }
@@ -119,9 +132,7 @@ class PooledClient implements UpstreamClient, ConnectionOwner {
       socket.off('error', failed)
       good = true
       if (session !== undefined) this.#sessions.set(key, session)
-      const connection = this.#adopt(key, socket)
-      socket.on('data', (chunk: Buffer) => connection.receive(chunk))
-      done(connection)
+      done(this.#adoptStream(key, socket))
     })
     return socket
   }
@@ -147,6 +158,12 @@ class PooledClient implements UpstreamClient, ConnectionOwner {
     const leaf = socket.getPeerX509Certificate()
     if (leaf !== undefined && this.#contexts.intermediates(tls, leaf) <= tls.verifyDepth) return undefined
     return Object.assign(new Error('certificate chain too long'), { code: 'CERT_CHAIN_TOO_LONG' })
+  }
+
+  #adoptStream(key: string, socket: Socket): UpstreamConnection {
+    const connection = this.#adopt(key, socket)
+    socket.on('data', (chunk: Buffer) => connection.receive(chunk))
+    return connection
   }
 
   #adopt(key: string, socket: Socket): UpstreamConnection {
@@ -209,7 +226,7 @@ class Connecting implements UpstreamCall {
     )
     this.#socket = client.open(
       key,
-      request.origin,
+      request,
       (connection) => {
         clearTimeout(this.#timer)
         if (this.#settled) return connection.destroy()

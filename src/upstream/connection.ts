@@ -7,6 +7,8 @@
  *    v               v
  *   closed        closed
  *
+ * After a 101 that was asked for it is a stream of somebody else's bytes (`tunnel`) until it closes.
+ *
  * A connection is used again only when both directions ended cleanly (RFC 9112 sections 9.3, 9.6): what follows an answer would be taken for the next one. An
  * answer to nobody's request ends an idle connection.
  */
@@ -21,6 +23,7 @@ import { CHUNKED, lengthOf, NO_BODY } from '../http/h1/message-length.ts'
 import { keepsAlive } from '../http/h1/persistence.ts'
 import { joined, requestText } from '../http/h1/serialise.ts'
 import { isViolation } from '../http/h1/violation.ts'
+import { acceptsWebSocket } from '../http/web-socket.ts'
 
 /** What the connections of a client share. */
 export interface ConnectionOwner {
@@ -39,7 +42,7 @@ const JOINED_BYTES = 65_536
 const EMPTY = Buffer.alloc(0)
 const NEVER = Number.POSITIVE_INFINITY
 
-type State = 'idle' | 'busy' | 'closed'
+type State = 'idle' | 'busy' | 'tunnel' | 'closed'
 
 /** The head of a request as it is written. @throws {UnsafeHeadError} a plugin put bytes into it that may not stand there */
 export function headOf({ method, path, headers, body, bodyLength }: UpstreamRequest): string {
@@ -171,7 +174,7 @@ export class UpstreamConnection implements UpstreamCall {
       if (isViolation(head)) return this.#refuse('a head that breaks the rules')
       const rest = this.#pending.subarray(head.end)
       this.#pending = EMPTY
-      if (head.status === 101) return this.#refuse('a switch of protocols that nobody asked for')
+      if (head.status === 101) return this.#switch(head, rest)
       if (head.status < 200) {
         if (++this.#interim > MAX_INTERIM) return this.#refuse('a flood of interim answers')
         this.#pending = rest
@@ -182,6 +185,20 @@ export class UpstreamConnection implements UpstreamCall {
       if (this.#state === 'busy') this.#feed(rest)
       return
     }
+  }
+
+  /** The connection is the handler's from now on, and never idle again. */
+  #switch({ reason, headers }: ResponseHead, rest: Buffer): void {
+    const key = this.#request?.webSocketKey ?? null
+    if (key === null || !acceptsWebSocket(key, headers)) return this.#refuse('a switch of protocols that nobody asked for')
+    const handler = this.#handler
+    this.#state = 'tunnel'
+    this.#handler = null
+    this.#request = null
+    this.deadlineMs = NEVER
+    this.#socket.pause()
+    if (rest.length > 0) this.#socket.unshift(Buffer.from(rest))
+    handler?.onSwitch(reason, headers, this.#socket)
   }
 
   #beginBody({ minor, headers, length }: ResponseHead): void {
@@ -248,11 +265,13 @@ export class UpstreamConnection implements UpstreamCall {
   }
 
   #ended(): void {
+    if (this.#state === 'tunnel') return
     if (this.#state === 'busy' && this.#headSeen && this.#untilClose) return this.#finish(false)
     this.#fail('reset', new Error('the upstream closed the connection'))
   }
 
   #fail(failure: UpstreamFailure, error: unknown): void {
+    if (this.#state === 'tunnel') return
     const handler = this.#handler
     this.#handler = null
     const reused = this.#requests > 1

@@ -55,6 +55,7 @@ export function fakeContext(options: FakeRequest = {}): RequestContext {
     write: () => true,
     end() {},
     onDrain() {},
+    switchProtocols: null,
     abort() {},
     onAbandoned() {},
     bytesReceived: 0,
