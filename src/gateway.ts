@@ -106,7 +106,7 @@ class RunningGateway implements Gateway {
     const database = await this.#openDatabase()
     this.#database = database
     const pool = new WorkerPool({
-      settings: workerSettings(settings),
+      settings: workerSettings(settings, nodeId),
       count: workerCount(settings),
       log: this.#log,
       onObject: ({ plugin, kind, key, value }) => {
@@ -218,7 +218,7 @@ class RunningGateway implements Gateway {
     const { database, pool, configuration } = this.#parts()
     if (database.kind === 'off') await this.#loadDeclarative(database, settings)
     await configuration.settled()
-    await pool.replace(workerSettings(settings), workerCount(settings))
+    await pool.replace(workerSettings(settings, settings.node_id ?? keepNodeId(settings.prefix)), workerCount(settings))
     this.#addresses = { ...this.#addresses, proxy: pool.addresses }
     this.#log.notice('gateway reloaded')
   }

@@ -22,6 +22,7 @@ import type { WorkerSettings } from './proxy/worker-settings.ts'
 import { openLineWriter } from './telemetry/line-writer.ts'
 import type { Log } from './telemetry/log.ts'
 import { createLogger } from './telemetry/logger.ts'
+import { readTraceSettings } from './telemetry/trace.ts'
 import { createUpstreamClient } from './upstream/client.ts'
 import { createHttpClientFactory } from './upstream/http-client.ts'
 import { createResolver } from './upstream/resolver.ts'
@@ -30,6 +31,9 @@ import { errorText } from './util/errors.ts'
 
 /** Product token that Kong's clients know, and the version they negotiate on. */
 const PRODUCT = `kong/${KONG_VERSION}`
+
+/** Milliseconds that plugins have at the end to send what they still hold: after a drain, and when the primary is about to end the process anyway. */
+const FAREWELL_MS = { drained: 3000, stopped: 500 }
 
 /** Header lines of one request. */
 const MAX_HEADER_LINES = 1000
@@ -74,6 +78,7 @@ class Worker {
   readonly #shared = new Map<string, unknown>()
   #objects = new Map<string, Readonly<Record<string, unknown>>>()
   #listening = false
+  #drained = false
   #lastFrame: Frame | null = null
 
   constructor(settings: WorkerSettings, port: WorkerPort, log: Log, plugins: ReadonlyMap<string, AnyPlugin>) {
@@ -109,6 +114,7 @@ class Worker {
       trust: createTrust(settings),
       shown,
       log,
+      tracing: readTraceSettings(settings.tracing_instrumentations, settings.tracing_sampling_rate),
       onFinished: createAccessLog(accessLog),
       product: PRODUCT,
       errorDefaultType: settings.error_default_type,
@@ -147,6 +153,7 @@ class Worker {
     return {
       pluginId,
       log: this.#log,
+      node: { id: this.#settings.node_id, version: KONG_VERSION },
       now: Date.now,
       settings: this.#settings,
       httpClient,
@@ -252,12 +259,19 @@ class Worker {
 
   /** No new connections; requests in flight are answered; then the primary says when to end. */
   #drain(): void {
-    Promise.all(this.#front.map((front) => front.drain())).then(() => this.#port.send({ type: 'drained' }))
+    Promise.all(this.#front.map((front) => front.drain())).then(() => {
+      this.#drained = true
+      this.#port.send({ type: 'drained' })
+    })
   }
 
   #exit(): void {
     for (const front of this.#front) front.destroy()
-    Promise.allSettled(this.#closers.map(async (closer) => closer())).then(() => this.#port.exit(0))
+    const closed = Promise.race([
+      this.#instances.close(),
+      new Promise((resolve) => setTimeout(resolve, FAREWELL_MS[this.#drained ? 'drained' : 'stopped'])),
+    ])
+    closed.then(() => Promise.allSettled(this.#closers.map(async (closer) => closer()))).then(() => this.#port.exit(0))
   }
 }
 

@@ -10,6 +10,7 @@ import type { Downstream, TlsFacts } from '../http/exchange.ts'
 import { HeaderList } from '../http/headers.ts'
 import { parseQuery } from '../http/query.ts'
 import type { Log } from '../telemetry/log.ts'
+import type { Trace } from '../telemetry/trace.ts'
 import type { RequestRecord } from './record.ts'
 
 /** A credential that authenticated the request; members beyond `id` are for loggers. */
@@ -162,6 +163,8 @@ export class RequestContext {
   readonly response = new ResponseHead()
   readonly consumers: ConsumerDirectory
   readonly log: Log
+  /** Null where no plugin traces the request. */
+  trace: Trace | null = null
   identity: Identity = NOBODY
   /** A plugin authenticated the request (also without a consumer). */
   authenticated = false
