@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
+import { createServer as createTlsServer } from 'node:https'
 import { after, before, describe, test } from 'node:test'
 import { type EchoUpstream, startEchoUpstream } from '../../demo/echo-upstream.ts'
+import { close, listen } from '../../demo/listening.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
 import { createHttpClient, type HttpClient, type HttpResponse } from '../support/http-client.ts'
 import { type OtlpSink, type SinkSpan, startOtlpSink } from '../support/otlp-sink.ts'
 import { unusedPort } from '../support/ports.ts'
 import { type RawUpstream, startRawUpstream } from '../support/raw-upstream.ts'
+import { SELF_SIGNED_CERTIFICATE, SELF_SIGNED_KEY } from '../support/self-signed.ts'
 import { type StubIntrospection, startStubIntrospection } from '../support/stub-introspection.ts'
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c'
@@ -319,6 +322,25 @@ describe('what is sampled', () => {
     assert.equal((await direct.get('/slow/anything')).status, 200)
     await other.quit()
     assert.equal(own.spans.length, 1)
+  })
+
+  test('a collector whose certificate nobody vouches for gets nothing, and the request its answer', async () => {
+    let posts = 0
+    const impostor = createTlsServer({ key: SELF_SIGNED_KEY, cert: SELF_SIGNED_CERTIFICATE }, (_request, response) => {
+      posts++
+      response.end()
+    })
+    const port = await listen(impostor)
+    const from = gateway.output.length
+    const plugin = {
+      name: 'opentelemetry',
+      config: { traces_endpoint: `https://127.0.0.1:${port}/v1/traces`, sampling_rate: 1, queue: { ...QUEUE, max_retry_time: 0 } },
+    }
+    await addRoute(gateway, 'impostor', { url: upstream.origin }, [plugin])
+    assert.equal((await client.get('/impostor/anything')).status, 200)
+    await gateway.waitForOutput(/entries could not be delivered and are dropped/, from)
+    await close(impostor)
+    assert.equal(posts, 0)
   })
 
   test('without instrumentations headers are passed on and nothing is sent', async () => {
