@@ -138,8 +138,12 @@ export class Forwarding implements UpstreamHandler {
     const span = this.#span
     if (span === null) return
     this.#span = null
-    span.set('net.peer.ip', this.#call?.remote?.address)
-    span.set('net.peer.port', this.#call?.remote?.port)
+    // A connection that ended while it was opened does not say where it led.
+    const { address = '', port } = this.#call?.remote ?? {}
+    if (address !== '') {
+      span.set('net.peer.ip', address)
+      span.set('net.peer.port', port)
+    }
     if (failure !== null) span.fail(failure)
     span.end()
   }

@@ -45,7 +45,10 @@ describe('all parts of a request are traced', () => {
   before(async () => {
     sink = await startOtlpSink()
     upstream = await startEchoUpstream()
-    broken = await startRawUpstream((connection) => connection.reset())
+    broken = await startRawUpstream(async (connection) => {
+      await connection.readRequest()
+      connection.reset()
+    })
     as = await startStubIntrospection({ body: { active: true, sub: 'the-subject', username: 'the-user' } })
     port = await unusedPort()
     gateway = await startGateway({ env: { SALLYPORT_TRACING_INSTRUMENTATIONS: 'all', SALLYPORT_TRACING_SAMPLING_RATE: '1' } })
