@@ -333,6 +333,8 @@ describe('what is sampled', () => {
       posts++
       response.end()
     })
+    await using stack = new AsyncDisposableStack()
+    stack.defer(() => close(impostor))
     const port = await listen(impostor)
     const from = gateway.output.length
     const plugin = {
@@ -342,7 +344,6 @@ describe('what is sampled', () => {
     await addRoute(gateway, 'impostor', { url: upstream.origin }, [plugin])
     assert.equal((await client.get('/impostor/anything')).status, 200)
     await gateway.waitForOutput(/entries could not be delivered and are dropped/, from)
-    await close(impostor)
     assert.equal(posts, 0)
   })
 
