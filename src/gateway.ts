@@ -107,7 +107,7 @@ class RunningGateway implements Gateway {
     const database = await this.#openDatabase()
     this.#database = database
     const pool = new WorkerPool({
-      settings: workerSettings(settings),
+      settings: workerSettings(settings, nodeId),
       secrets: workerSecrets(settings),
       count: workerCount(settings),
       log: this.#log,
@@ -246,7 +246,8 @@ class RunningGateway implements Gateway {
     const { database, pool, configuration } = this.#parts()
     if (database.kind === 'off') await this.#loadDeclarative(database, settings)
     await configuration.settled()
-    await pool.replace(workerSettings(settings), workerSecrets(settings), workerCount(settings))
+    const nodeId = settings.node_id ?? keepNodeId(settings.prefix)
+    await pool.replace(workerSettings(settings, nodeId), workerSecrets(settings), workerCount(settings))
     this.#addresses = { ...this.#addresses, proxy: pool.addresses }
     this.#log.notice('gateway reloaded')
   }

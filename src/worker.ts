@@ -25,6 +25,7 @@ import { openLineWriter } from './telemetry/line-writer.ts'
 import type { Log } from './telemetry/log.ts'
 import { createLogger } from './telemetry/logger.ts'
 import { METRICS_NAME, MetricRegistry } from './telemetry/metrics.ts'
+import { readTraceSettings } from './telemetry/trace.ts'
 import { createUpstreamClient } from './upstream/client.ts'
 import { createHttpClientFactory } from './upstream/http-client.ts'
 import { createResolver } from './upstream/resolver.ts'
@@ -33,6 +34,9 @@ import { errorText } from './util/errors.ts'
 
 /** Product token that Kong's clients know, and the version they negotiate on. */
 const PRODUCT = `kong/${KONG_VERSION}`
+
+/** Milliseconds that plugins have at the end to send what they still hold: after a drain, and when the primary is about to end the process anyway. */
+const FAREWELL_MS = { drained: 3000, stopped: 500 }
 
 /** Header lines of one request. */
 const MAX_HEADER_LINES = 1000
@@ -85,6 +89,7 @@ class Worker {
   readonly #flushers: ((withinMs: number) => Promise<void>)[] = []
   #objects = new Map<string, Readonly<Record<string, unknown>>>()
   #listening = false
+  #drained = false
   #lastFrame: Frame | null = null
 
   constructor(settings: WorkerSettings, secrets: WorkerSecrets, port: WorkerPort, log: Log, plugins: ReadonlyMap<string, AnyPlugin>) {
@@ -121,6 +126,7 @@ class Worker {
       trust: createTrust(settings),
       shown,
       log,
+      tracing: readTraceSettings(settings.tracing_instrumentations, settings.tracing_sampling_rate),
       onFinished: createAccessLog(accessLog),
       product: PRODUCT,
       errorDefaultType: settings.error_default_type,
@@ -158,6 +164,7 @@ class Worker {
     return {
       pluginId,
       log: this.#log,
+      node: { id: this.#settings.node_id, version: KONG_VERSION },
       now: Date.now,
       settings: this.#settings,
       httpClient,
@@ -275,12 +282,17 @@ class Worker {
   #drain(): void {
     Promise.all(this.#front.map((front) => front.drain()))
       .then(() => this.#flush(DRAIN_FLUSH_MS))
-      .then(() => this.#port.send({ type: 'drained', stats: this.#stats(true) }))
+      .then(() => {
+        this.#drained = true
+        this.#port.send({ type: 'drained', stats: this.#stats(true) })
+      })
   }
 
   #exit(): void {
     for (const front of this.#front) front.destroy()
+    const farewellMs = FAREWELL_MS[this.#drained ? 'drained' : 'stopped']
     this.#flush(STOP_FLUSH_MS)
+      .then(() => Promise.race([this.#instances.close(), new Promise((resolve) => setTimeout(resolve, farewellMs))]))
       .then(() => Promise.allSettled(this.#closers.map(async (closer) => closer())))
       .then(() => this.#port.exit(0))
   }

@@ -104,6 +104,8 @@ test('every error is reported at once, in the words of Kong', () => {
       KONG_PORT_MAPS: '443:0',
       KONG_NODE_ID: 'me',
       KONG_CLIENT_MAX_BODY_SIZE: '10q',
+      KONG_TRACING_INSTRUMENTATIONS: 'router, disk',
+      KONG_TRACING_SAMPLING_RATE: '1.5',
     }).toSorted(),
     [
       "client_max_body_size is not a size: '10q'",
@@ -115,6 +117,8 @@ test('every error is reported at once, in the words of Kong', () => {
       "log_level has an invalid value: 'loud' (debug, info, notice, warn, error, crit, alert, emerg)",
       "nginx_daemon is not a boolean: 'no'",
       'node_id must be a valid UUID',
+      'tracing_instrumentations: invalid tracing type: disk',
+      'tracing_sampling_rate must be between 0 and 1',
       "trusted_ips must be a comma separated list in the form of IPv4 or IPv6 address or CIDR block or 'unix:', got 'ten'",
       'upstream_keepalive_pool_size must be 0 or greater',
     ],
@@ -146,6 +150,17 @@ test('the Admin API on another address than loopback needs a token or admin_inse
   }
   assert.deepEqual(errorsOf({ KONG_ADMIN_LISTEN: '0.0.0.0:8001', SALLYPORT_ADMIN_TOKEN: 's3cret' }), [])
   assert.deepEqual(errorsOf({ KONG_ADMIN_LISTEN: '0.0.0.0:8001', SALLYPORT_ADMIN_INSECURE: 'on' }), [])
+})
+
+test('tracing_instrumentations is off, or a list of what a trace has spans for', () => {
+  const read = (text: string) => load({ KONG_TRACING_INSTRUMENTATIONS: text }).settings.tracing_instrumentations
+  assert.deepEqual(load({}).settings.tracing_instrumentations, [])
+  assert.equal(load({}).settings.tracing_sampling_rate, 0.01)
+  assert.deepEqual(read('off'), [])
+  assert.deepEqual(read('router, http_client'), ['router', 'http_client'])
+  assert.deepEqual(errorsOf({ KONG_TRACING_INSTRUMENTATIONS: 'off, router' }), [
+    'tracing_instrumentations: invalid tracing types: off, other types are mutually exclusive',
+  ])
 })
 
 test('names that mean nothing to us are named in one warning, without their values, and harm nothing', () => {

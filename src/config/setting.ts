@@ -179,6 +179,34 @@ export function tokens(...values: readonly string[]): Kind<readonly string[]> {
   return kind('list', read, offIfEmpty, { list: true, oneOf: ['off', ...values] })
 }
 
+/** What a trace may have spans for beside the request itself. */
+const INSTRUMENTATIONS = [
+  'db_query',
+  'dns_query',
+  'router',
+  'http_client',
+  'balancer',
+  'plugin_rewrite',
+  'plugin_access',
+  'plugin_header_filter',
+] as const
+
+/** Kong's `tracing_instrumentations`: a comma list; `off` stands alone, and is the empty list. */
+export const instrumentations: Kind<readonly string[]> = kind(
+  'list',
+  (text, name) => {
+    const found = splitList(text)
+    const unknown = found.find((item) => !['off', 'request', 'all', ...INSTRUMENTATIONS].includes(item))
+    if (unknown !== undefined) throw new SettingViolation(`${name}: invalid tracing type: ${unknown}`)
+    if (found.includes('off') && found.length > 1) {
+      throw new SettingViolation(`${name}: invalid tracing types: off, other types are mutually exclusive`)
+    }
+    return found.filter((item) => item !== 'off')
+  },
+  offIfEmpty,
+  { list: true, oneOf: ['off', 'request', 'all', ...INSTRUMENTATIONS] },
+)
+
 /** A comma list of names, or `off` for none. */
 export const namesOrOff: Kind<readonly string[]> = kind('list', (text) => (text === 'off' ? [] : splitList(text)), offIfEmpty, {
   list: true,

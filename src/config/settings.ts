@@ -277,6 +277,18 @@ const introspection = {
   }),
 }
 
+const tracing = {
+  tracing_instrumentations: setting(kind.instrumentations, {
+    default: 'off',
+    description:
+      'What a traced request has spans for: `off`; `request`, the request as a whole; `all`; or a comma list of parts. The plugin `opentelemetry` says where they go.',
+  }),
+  tracing_sampling_rate: setting(kind.number({ min: 0, max: 1 }), {
+    default: '0.01',
+    description: 'Part of the requests that are traced, where neither the client nor the plugin decides.',
+  }),
+}
+
 /** The settings in the groups and the order in which manual and example file show them. */
 export const SECTIONS = [
   ['General', general],
@@ -289,6 +301,7 @@ export const SECTIONS = [
   ['Upstreams and outbound TLS', upstreams],
   ['Names', dns],
   ['Introspection', introspection],
+  ['Traces', tracing],
 ] as const
 
 /** Every setting that means something to us, by its name in kong.conf or, for what Kong does not have, by our own. */
@@ -303,6 +316,7 @@ export const SETTINGS = {
   ...upstreams,
   ...dns,
   ...introspection,
+  ...tracing,
 }
 
 /** Name of a setting. */
@@ -355,7 +369,6 @@ export const SETTINGS_WITHOUT_EFFECT: readonly SettingWithoutEffect[] = [
   { name: 'pg_*', satisfiedBy: [], why: 'PostgreSQL is not available yet.' },
   { name: 'db_*', satisfiedBy: [], why: 'The database is this node alone, so nothing has to be polled or cached.' },
   { name: 'cluster_*', satisfiedBy: [], why: 'Control plane and data plane are not available yet.' },
-  { name: 'tracing_*', satisfiedBy: ['off'], why: 'Traces are not available yet.' },
   { name: 'wasm*', satisfiedBy: ['off'], why: 'There are no WebAssembly filters.' },
   { name: 'lua_package_*', satisfiedBy: [], why: 'Plugins are written in TypeScript or JavaScript, see `plugins_dir`.' },
   { name: 'pluginserver_*', satisfiedBy: [], why: 'Plugins are written in TypeScript or JavaScript, see `plugins_dir`.' },

@@ -4,6 +4,7 @@ import { type FakeRequest, fakeContext, recordingLog, sharedObjects } from '../.
 import { scriptedHttp } from '../../test/support/scripted-http.ts'
 import { toHttpRequest } from '../oauth/form.ts'
 import { interpretIntrospection, introspectionRequest } from '../oauth/introspection.ts'
+import { inSpan, readTraceSettings, Trace } from '../telemetry/trace.ts'
 import { NO_RULES, requirement } from './authorization.ts'
 import { type Decision, Denials } from './decision.ts'
 import { createEngine, type Engine } from './engine.ts'
@@ -440,4 +441,19 @@ test('a flood of bad tokens leaves memory bounded and a good token stored', asyn
   for (let i = 0; i < 5000; i++) await ask(engine, `bad${i}`)
   assert.deepEqual({ ...introspection.cache.size, bytes: 0 }, { positive: 1, negative: 100, bytes: 0 })
   assert.ok(!(ask(engine, 'good') instanceof Promise))
+})
+
+test('the span of a traced request says where its answer came from', async () => {
+  const { engine, http, clock } = setUp({ lifetimes: { staleS: 60 } })
+  const traced = async (token: string): Promise<unknown> => {
+    const { root } = new Trace(readTraceSettings(['all'], 1), clock.nowMs, performance.now())
+    await inSpan(root, () => ask(engine, token))
+    return root.attributes['sallyport.introspection.result']
+  }
+  assert.deepEqual(await Promise.all([traced('A'), traced('A'), traced('A')]), ['miss', 'coalesced', 'coalesced'])
+  assert.equal(await traced('A'), 'hit')
+  http.answer(DOWN)
+  assert.equal(await traced('B'), 'failed')
+  clock.nowMs += 31_000
+  assert.equal(await traced('A'), 'stale')
 })

@@ -7,6 +7,7 @@ import type { HttpClient } from '../oauth/http.ts'
 import type { IntrospectionCounters } from '../telemetry/counters.ts'
 import type { Log } from '../telemetry/log.ts'
 import { MetricRegistry, metricsOf } from '../telemetry/metrics.ts'
+import { currentSpan } from '../telemetry/trace.ts'
 import type { Answer, FailedAnswer, StaleAnswer } from './answer.ts'
 import { type CallGuard, CallGuards } from './call-guard.ts'
 import { createIntrospectionCache, IntrospectionCache, type IntrospectionCacheSettings } from './introspection-cache.ts'
@@ -54,6 +55,12 @@ export interface IntrospectorKit {
   shared<T>(name: string, make: () => T): T
 }
 
+/**
+ * Attribute of a traced plugin's span, where the answer came from: `hit` (memory), `miss` (asked for), `coalesced` (from the call of another request), `stale`
+ * (past its end, because the server fails) or `failed` (none).
+ */
+const RESULT = 'sallyport.introspection.result'
+
 /** `close` it when the configuration is gone. */
 export class Introspector {
   /** Of this configuration at this endpoint: they go on where an introspector takes the place of another. */
@@ -88,6 +95,7 @@ export class Introspector {
     const stored = this.#cache.peek(key)
     if (stored === undefined) return this.#ask(key, token, request)
     this.counters.hits++
+    currentSpan()?.set(RESULT, 'hit')
     const answer = stored.value
     if (answer.kind === 'inactive') this.counters.negatives++
     else if (isRefreshDue(stored, this.#now()) && this.#guard.isIdle) {
@@ -117,9 +125,13 @@ export class Introspector {
 
   async #ask(key: string, token: string, request: IntrospectedRequest): Promise<Answer | StaleAnswer> {
     this.counters.misses++
-    if (this.#cache.pending(key) !== undefined) this.counters.coalesced++
+    const coalesced = this.#cache.pending(key) !== undefined
+    if (coalesced) this.counters.coalesced++
+    const span = currentSpan()
     const answer = await this.#cache.load(key, () => this.#client.introspect(token, request))
-    return answer.kind === 'failed' ? this.#standIn(key, answer) : answer
+    const told = answer.kind === 'failed' ? this.#standIn(key, answer) : answer
+    span?.set(RESULT, told.kind === 'failed' || told.kind === 'stale' ? told.kind : coalesced ? 'coalesced' : 'miss')
+    return told
   }
 
   /** A stored answer past its end in place of a failure of the server, if the profile allows. Not where the server refuses the gateway, which is an answer. */

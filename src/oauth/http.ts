@@ -6,6 +6,8 @@ export interface HttpRequest {
   url: string
   headers: readonly (readonly [string, string])[]
   body?: string
+  /** A body that is no text, in place of `body`. */
+  bytes?: Uint8Array
 }
 
 /** One response, read to its end. */

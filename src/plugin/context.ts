@@ -10,6 +10,7 @@ import type { ConnectionFacts, Downstream, Endpoint, TlsFacts } from '../http/ex
 import { HeaderList } from '../http/headers.ts'
 import { parseQuery } from '../http/query.ts'
 import type { Log } from '../telemetry/log.ts'
+import type { Trace } from '../telemetry/trace.ts'
 import type { CredentialNameSets } from './credential-names.ts'
 import { USUAL_CREDENTIAL_NAMES } from './credential-names.ts'
 import type { RequestRecord } from './record.ts'
@@ -174,6 +175,8 @@ export class RequestContext {
   readonly response = new ResponseHead()
   readonly consumers: ConsumerDirectory
   readonly log: Log
+  /** Null where no plugin traces the request. */
+  trace: Trace | null = null
   identity: Identity = NOBODY
   /** A plugin authenticated the request (also without a consumer). */
   authenticated = false

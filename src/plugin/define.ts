@@ -5,6 +5,7 @@
 import type { Check, Field, Fields, Infer, Shorthands } from '../schema/field.ts'
 import { field } from '../schema/field.ts'
 import type { Subschema } from '../schema/schema.ts'
+import type { Trace } from '../telemetry/trace.ts'
 import type { RequestContext } from './context.ts'
 import type { CredentialNames } from './credential-names.ts'
 import type { PluginKit } from './kit.ts'
@@ -82,6 +83,8 @@ export interface Plugin<F extends Fields = Fields, State = unknown> {
   /** Names under which a configuration makes this plugin read or send tokens and keys, beyond the usual ones: no log entry shows their values. */
   readonly credentialNames?: (config: Infer<{ fields: F }>) => CredentialNames
   readonly configure: (config: Infer<{ fields: F }>, kit: PluginKit) => State
+  /** Decides about the request's trace, as soon as it is known which configuration applies and before other plugins of the route run. */
+  readonly trace?: (context: RequestContext, trace: Trace, state: State) => void
   /** Called with each request, before routing; global configurations only. */
   readonly rewrite?: (context: RequestContext, state: State) => PhaseResult
   readonly access?: (context: RequestContext, state: State) => PhaseResult
@@ -91,8 +94,8 @@ export interface Plugin<F extends Fields = Fields, State = unknown> {
   readonly bodyFilter?: (context: RequestContext, state: State, chunk: Uint8Array, last: boolean) => Uint8Array
   /** After the last byte. Failures are logged and change nothing. */
   readonly log?: (context: RequestContext, state: State) => void
-  /** The configuration is gone: release timers and caches. */
-  readonly close?: (state: State) => void
+  /** The configuration is gone, or the process ends: release timers and caches. A promise for what is still to be sent is waited for, for a while. */
+  readonly close?: (state: State) => PhaseResult
 }
 
 /** Type inference for a plugin; returns its argument. */

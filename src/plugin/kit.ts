@@ -12,6 +12,10 @@ export interface HttpClientOptions {
   readonly verifyTls: boolean
   /** Largest answer in bytes; default 1 MiB. */
   readonly maxResponseBytes?: number
+  /** Milliseconds for connect (with TLS), where it is not `timeoutMs`. */
+  readonly connectTimeoutMs?: number
+  /** Milliseconds for the whole exchange, where it is not three times `timeoutMs`. */
+  readonly deadlineMs?: number
 }
 
 /** Objects of this plugin that all workers share through the database (key sets, discovery documents). */
@@ -35,6 +39,8 @@ export interface PluginKit {
   /** Id of the plugin entity: caches are never shared between configurations. */
   readonly pluginId: string
   readonly log: Log
+  /** Id of this node, and the version that it names itself by; absent in tests of plugins that do not ask. */
+  readonly node?: { readonly id: string; readonly version: string }
   /** Epoch milliseconds. */
   readonly now: () => number
   readonly settings: PluginSettings

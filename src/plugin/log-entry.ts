@@ -38,7 +38,7 @@ export interface LoggedTry {
   readonly code?: number | undefined
 }
 
-/** Kong's log entry. What does not apply is undefined, and so absent from JSON. Further members come from plugins (`correlation_id`, `trace_id`) and from configured fields. */
+/** Kong's log entry. What does not apply is undefined, and so absent from JSON. Further members come from plugins (`correlation_id`) and from configured fields. */
 export interface LogEntry {
   readonly request: {
     readonly id: string
@@ -116,6 +116,7 @@ export function logEntry(context: RequestContext, fields: LoggedFields = []): Lo
     workspace: WORKSPACE_ID,
     workspace_name: 'default',
   }
+  if (context.trace !== null && context.trace.loggedIds !== null) setMember(entry, 'trace_id', context.trace.loggedIds)
   if (context.hasLogValues) for (const [path, value] of context.logValues) setMember(entry, path, value)
   for (const [path, value] of fields) setMember(entry, path, value)
   return entry

@@ -2,7 +2,8 @@
  * Runs plugins phase by phase. A phase is a plain loop as long as no plugin has to wait; the first promise turns the rest of the phase into a continuation.
  */
 
-import { errorText } from '../util/errors.ts'
+import { inSpan, type Trace } from '../telemetry/trace.ts'
+import { errorText, GatewayError } from '../util/errors.ts'
 import type { RequestContext } from './context.ts'
 import type { PhaseResult } from './define.ts'
 import type { Plan, PluginInstance } from './plan.ts'
@@ -15,8 +16,9 @@ export function runRewrite(context: RequestContext, globals: readonly PluginInst
 
 function continueRewrite(context: RequestContext, globals: readonly PluginInstance[], start: number): PhaseResult {
   for (let i = start; i < globals.length && !context.exited; i++) {
-    const { plugin, state } = globals[i] as PluginInstance
-    const pending = plugin.rewrite?.(context, state)
+    const instance = globals[i] as PluginInstance
+    const { trace } = context
+    const pending = trace === null ? instance.plugin.rewrite?.(context, instance.state) : runTraced(trace, 'rewrite', context, instance)
     if (pending !== undefined) return pending.then(() => continueRewrite(context, globals, i + 1))
   }
 }
@@ -36,20 +38,54 @@ function continueAccess(context: RequestContext, plan: Plan, collected: PluginIn
     if (instance === null) continue
     collected.push(instance)
     if (context.exited) continue
-    const pending = instance.plugin.access?.(context, instance.state)
+    const { trace } = context
+    const pending = trace === null ? instance.plugin.access?.(context, instance.state) : runTraced(trace, 'access', context, instance)
     if (pending !== undefined) return pending.then(() => continueAccess(context, plan, collected, i + 1))
   }
 }
 
+/** Runs one plugin within a span of its own, if its request is sampled. */
+function runTraced(
+  trace: Trace,
+  phase: 'rewrite' | 'access',
+  context: RequestContext,
+  { plugin, state, name }: PluginInstance,
+): PhaseResult {
+  if (!trace.records || plugin[phase] === undefined) return plugin[phase]?.(context, state)
+  const span = trace.start(phase === 'access' ? 'plugin_access' : 'plugin_rewrite', `kong.${phase}.plugin.${name}`, 'internal')
+  const failed = (error: unknown): never => {
+    span?.failWith(...exceptionOf(error))
+    span?.end()
+    throw error
+  }
+  try {
+    const pending = inSpan(span ?? trace.root, () => plugin[phase]?.(context, state))
+    if (pending !== undefined) return pending.then(() => span?.end(), failed)
+  } catch (error) {
+    failed(error)
+  }
+  span?.end()
+}
+
+/** What a span may say of an error: its kind, and its message where that is known to hold nothing of the request. */
+function exceptionOf(error: unknown): [type: string, message?: string] {
+  if (error instanceof GatewayError) return [error.code, error.message]
+  return [error instanceof Error ? error.name : typeof error]
+}
+
 /** Runs `headerFilter` on the answer's head. A failure is logged; the answer goes on. */
 export function runHeaderFilter(context: RequestContext, instances: readonly PluginInstance[]): void {
+  const { trace } = context
   for (const { plugin, state, name } of instances) {
     if (plugin.headerFilter === undefined) continue
+    const span = trace?.start('plugin_header_filter', `kong.header_filter.plugin.${name}`, 'internal')
     try {
       plugin.headerFilter(context, state)
     } catch (error) {
+      span?.failWith(...exceptionOf(error))
       context.log.error('plugin failed in header_filter', { plugin: name, reason: errorText(error) })
     }
+    span?.end()
   }
 }
 

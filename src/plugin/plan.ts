@@ -44,6 +44,8 @@ export interface Plan {
   readonly slots: readonly Slot[]
   /** The instances, where no consumer can change them: then nothing has to be collected per request. */
   readonly fixed: readonly PluginInstance[] | null
+  /** The place of the plugin that traces; null where none does. */
+  readonly tracer: Slot | null
   /** Some plugin authenticates. */
   readonly authenticates: boolean
 }
@@ -61,7 +63,8 @@ export function createPlan(instances: readonly PluginInstance[], routeId: string
   const byPlugin = [...Map.groupBy(applying, ({ plugin }) => plugin)].sort(([a], [b]) => comparePriority(a, b))
   const slots = byPlugin.map(([plugin, own]) => createSlot(plugin, own))
   const fixed = slots.every((slot) => slot.byConsumer === null) ? slots.flatMap((slot) => slot.standard ?? []) : null
-  return { slots, fixed, authenticates: slots.some((slot) => slot.plugin.authenticates === true) }
+  const tracer = slots.find(({ plugin }) => plugin.trace !== undefined) ?? null
+  return { slots, fixed, tracer, authenticates: slots.some((slot) => slot.plugin.authenticates === true) }
 }
 
 function createSlot(plugin: AnyPlugin, instances: readonly PluginInstance[]): Slot {

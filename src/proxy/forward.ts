@@ -19,6 +19,7 @@ import type {
 import type { HeaderList } from '../http/headers.ts'
 import type { RequestContext } from '../plugin/context.ts'
 import type { UpstreamTry } from '../plugin/record.ts'
+import { inSpan, type Span } from '../telemetry/trace.ts'
 import type { ServiceEntity } from './snapshot.ts'
 
 /** Least size up to which a request body is collected before the upstream is contacted, so that it can be sent again and short chunked bodies get a length. */
@@ -84,6 +85,8 @@ export class Forwarding implements UpstreamHandler {
   #headSeen = false
   #abandoned = false
   #body: Uint8Array | BodySource | null = null
+  /** Of the attempt under way, if it is traced. */
+  #span: Span | null = null
 
   constructor(client: UpstreamClient, context: RequestContext, target: ForwardTarget, listener: ForwardListener) {
     this.#client = client
@@ -102,6 +105,7 @@ export class Forwarding implements UpstreamHandler {
   /** The client left: nothing is awaited any more. */
   abandon(): void {
     this.#abandoned = true
+    this.#endSpan(null)
     this.#call?.abort()
   }
 
@@ -122,7 +126,13 @@ export class Forwarding implements UpstreamHandler {
 
   #attempt(): void {
     this.#attemptAtMs = Date.now()
-    this.#call = this.#client.send(
+    const { trace } = this.#context
+    if (trace !== null) this.#span = trace.startTry(this.#target.headers, this.#target.origin.host, (this.#failed?.length ?? 0) + 1)
+    this.#call = this.#span === null ? this.#send() : inSpan(this.#span, () => this.#send())
+  }
+
+  #send(): UpstreamCall {
+    return this.#client.send(
       {
         origin: this.#target.origin,
         method: this.#context.request.method,
@@ -138,8 +148,24 @@ export class Forwarding implements UpstreamHandler {
     )
   }
 
+  /** Ends the attempt's span. Where its connection led is known by now, if there was one. */
+  #endSpan(failure: UpstreamFailure | null): void {
+    const span = this.#span
+    if (span === null) return
+    this.#span = null
+    // A connection that ended while it was opened does not say where it led.
+    const { address = '', port } = this.#call?.remote ?? {}
+    if (address !== '') {
+      span.set('net.peer.ip', address)
+      span.set('net.peer.port', port)
+    }
+    if (failure !== null) span.fail(failure)
+    span.end()
+  }
+
   onHead(status: number, reason: string, headers: HeaderList): void {
     this.#headSeen = true
+    this.#span?.set('http.status_code', status)
     this.#listener.onHead(status, reason, headers)
   }
 
@@ -157,11 +183,13 @@ export class Forwarding implements UpstreamHandler {
   }
 
   onEnd(): void {
+    this.#endSpan(null)
     this.#listener.onEnd()
   }
 
   onFailure(failure: UpstreamFailure, progress: UpstreamProgress, error: unknown): void {
     if (this.#abandoned) return
+    this.#endSpan(failure)
     if (this.#headSeen) return this.#listener.onCut(failure)
     this.#failed ??= []
     this.#failed.push(this.#tryOf(failure, error))

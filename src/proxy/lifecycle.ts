@@ -16,9 +16,11 @@ import { ClientRequest, type RenderError, RequestContext } from '../plugin/conte
 import type { PhaseResult } from '../plugin/define.ts'
 import { bodyFilters, runAccess, runBodyFilter, runHeaderFilter, runLog, runRewrite } from '../plugin/phases.ts'
 import type { Plan, PluginInstance } from '../plugin/plan.ts'
+import { chooseInstance } from '../plugin/plan.ts'
 import { RequestRecord } from '../plugin/record.ts'
 import type { RouteMatch } from '../router/router.ts'
 import { upstreamPathV0 } from '../router/upstream-path.ts'
+import { Trace } from '../telemetry/trace.ts'
 import { errorText, GatewayError } from '../util/errors.ts'
 import { ClientBodyError } from './client-body-error.ts'
 import { newRequestId } from './client-connection.ts'
@@ -72,6 +74,7 @@ class Passage implements ForwardListener {
     this.#snapshot = snapshot
     this.#context = this.#createContext(facts)
     this.#context.credentialNames = snapshot.credentialNames
+    if (snapshot.traces) this.#context.trace = new Trace(this.#runtime.tracing, this.#startedAtMs, this.#record.receivedMs)
     this.#downstream.onAbandoned(() => this.#abandon())
     const { maxBodyBytes } = this.#runtime
     if (maxBodyBytes > 0 && (this.#downstream.body.length ?? 0) > maxBodyBytes) return this.#failWith(413)
@@ -114,7 +117,8 @@ class Passage implements ForwardListener {
   #route(): void {
     if (this.#finished) return
     if (this.#context.exited) return this.#answer()
-    const { request } = this.#context
+    const { request, trace } = this.#context
+    const routedMs = trace === null ? 0 : trace.nowMs()
     this.#match = this.#snapshot.match({
       method: request.method,
       host: request.host,
@@ -126,6 +130,7 @@ class Passage implements ForwardListener {
     })
     const destination = this.#match === undefined ? null : this.#snapshot.destination(this.#match.route)
     this.#destination = destination
+    if (trace !== null) this.#decideTrace(trace, destination?.plan ?? this.#snapshot.noRoutePlan, routedMs)
     if (!this.#runtime.trustedIdentityHeaders) removeIdentityHeaders(request.headers, destination?.identityHeaders ?? NO_NAMES)
     if (destination === null) {
       this.#context.error(404, 'no Route matched with those values')
@@ -135,6 +140,19 @@ class Passage implements ForwardListener {
     this.#context.service = destination.service
     if (this.#demandTls(destination.route)) return this.#answer()
     this.#access(destination.plan)
+  }
+
+  /** Whether the request is traced is for the configuration to say that runs for its route. One that depends on the Consumer says so when that is known. */
+  #decideTrace(trace: Trace, { tracer }: Plan, routedMs: number): void {
+    if (tracer === null) {
+      this.#context.trace = null
+      return
+    }
+    const instance = tracer.byConsumer === null ? chooseInstance(tracer, undefined) : null
+    if (instance !== null) instance.plugin.trace?.(this.#context, trace, instance.state)
+    const span = trace.start('router', 'kong.router', 'internal', trace.root, routedMs)
+    if (this.#match === undefined) span?.fail()
+    span?.end()
   }
 
   /** A route for https alone is never served in clear; a token sent in clear is not even looked at. */

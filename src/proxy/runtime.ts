@@ -2,6 +2,7 @@
 import type { UpstreamClient } from '../http/exchange.ts'
 import type { RequestContext } from '../plugin/context.ts'
 import type { Log } from '../telemetry/log.ts'
+import type { TraceSettings } from '../telemetry/trace.ts'
 import type { Trust } from './forwarded.ts'
 import type { Snapshot } from './snapshot.ts'
 
@@ -24,6 +25,7 @@ export interface ProxyRuntime {
   readonly trust: Trust
   readonly shown: ShownHeaders
   readonly log: Log
+  readonly tracing: TraceSettings
   /** Told of each request when it is over: the access log and other observers. */
   readonly onFinished: (context: RequestContext) => void
   /** Product token, as in `kong/3.9.1`. */

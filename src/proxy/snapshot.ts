@@ -122,6 +122,8 @@ export interface Snapshot {
   readonly noRoutePlan: Plan
   /** Of all configurations: a token may be sent to the wrong route, or to none. */
   readonly credentialNames: CredentialNameSets
+  /** Some configuration traces requests. */
+  readonly traces: boolean
   match(request: RoutableRequest): RouteMatch<StoredRoute> | undefined
   destination(route: StoredRoute): Destination
 }
@@ -182,6 +184,13 @@ export class PluginInstances {
     return { instances: [...next.values()].map(({ instance }) => instance), commit, discard }
   }
 
+  /** Ends the use of all configurations; resolves when what they still had to send is sent. */
+  async close(): Promise<void> {
+    const live = [...this.#live.values()]
+    this.#live.clear()
+    await Promise.allSettled(live.map(async ({ instance }) => instance.plugin.close?.(instance.state)))
+  }
+
   /** Drops every cache: all configurations are made anew with the next frame. */
   forget(): void {
     for (const [id, entry] of this.#live) this.#live.set(id, { ...entry, fingerprint: '' })
@@ -197,8 +206,9 @@ export class PluginInstances {
   }
 }
 
+/** What it still has to send goes on its own way. */
 function close({ plugin, state }: PluginInstance): void {
-  plugin.close?.(state)
+  plugin.close?.(state)?.catch(() => {})
 }
 
 /** Builds the router and everything around it. @throws for a route that no router can be built from */
@@ -219,6 +229,7 @@ export function buildSnapshot(
     rewriters: globals.filter(({ plugin }) => plugin.rewrite !== undefined).sort((a, b) => comparePriority(a.plugin, b.plugin)),
     noRoutePlan: createPlan(instances, null, null),
     credentialNames: gatherCredentialNames(instances.map(({ credentialNames }) => credentialNames)),
+    traces: instances.some(({ plugin }) => plugin.trace !== undefined),
     match: (request) => router.match(request),
     destination(route) {
       const known = destinations.get(route.id)

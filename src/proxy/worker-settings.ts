@@ -43,13 +43,17 @@ const NAMES = [
   'introspection_cache_negative_max_entries',
   'introspection_cache_max_bytes',
   'introspection_cache_ttl_without_exp',
+  'tracing_instrumentations',
+  'tracing_sampling_rate',
 ] as const
 
-export type WorkerSettings = Pick<Settings, (typeof NAMES)[number]>
+export type WorkerSettings = Pick<Settings, (typeof NAMES)[number]> & {
+  readonly node_id: string
+}
 
-/** What of the settings goes to workers. */
-export function workerSettings(settings: Settings): WorkerSettings {
-  return Object.fromEntries(NAMES.map((name) => [name, settings[name]])) as WorkerSettings
+/** What of the settings goes to workers, and which node they are part of. */
+export function workerSettings(settings: Settings, nodeId: string): WorkerSettings {
+  return { ...Object.fromEntries(NAMES.map((name) => [name, settings[name]])), node_id: nodeId } as WorkerSettings
 }
 
 /** What of the settings is secret and goes to workers all the same, apart from what plugins see. */

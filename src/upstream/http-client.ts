@@ -5,6 +5,7 @@ import type { SecureContext } from 'node:tls'
 import { gunzipSync, inflateSync } from 'node:zlib'
 import { Agent } from 'undici'
 import type { HttpClient, HttpResponse } from '../oauth/http.ts'
+import { currentSpan, inSpan, type Span } from '../telemetry/trace.ts'
 import { GatewayError } from '../util/errors.ts'
 import type { Resolver } from './resolver.ts'
 import { createTrustedContext } from './secure-context.ts'
@@ -24,6 +25,10 @@ export interface HttpClientSettings {
   readonly keepaliveMs: number
   readonly verifyTls: boolean
   readonly maxResponseBytes?: number
+  /** For connect (with TLS), where it is not `timeoutMs`. */
+  readonly connectTimeoutMs?: number
+  /** For the whole exchange, where it is not three times `timeoutMs`. */
+  readonly deadlineMs?: number
 }
 
 const DEFAULT_MAX_RESPONSE_BYTES = 1_048_576
@@ -44,7 +49,7 @@ export function createHttpClientFactory(options: HttpClientFactoryOptions): Http
   const agents = new Map<string, Agent>()
   const trustedContext = createTrustedContext(options.trustedCertificates)
   const agentOf = (settings: HttpClientSettings): Agent => {
-    const key = `${settings.timeoutMs}|${settings.keepaliveMs}|${settings.verifyTls}`
+    const key = `${settings.timeoutMs}|${settings.connectTimeoutMs ?? ''}|${settings.keepaliveMs}|${settings.verifyTls}`
     const known = agents.get(key)
     if (known !== undefined) return known
     const agent = createAgent(settings, options.resolver, trustedContext())
@@ -54,7 +59,11 @@ export function createHttpClientFactory(options: HttpClientFactoryOptions): Http
   return {
     create(settings) {
       const agent = agentOf(settings)
-      return (request) => send(agent, settings, options.userAgent, request)
+      return (request) => {
+        const parent = currentSpan()
+        const exchange = (): Promise<HttpResponse> => send(agent, settings, options.userAgent, request)
+        return parent === undefined ? exchange() : traced(parent, options.userAgent, request, exchange)
+      }
     },
     async close() {
       await Promise.all([...agents.values()].map((agent) => agent.destroy()))
@@ -72,12 +81,39 @@ function createAgent(settings: HttpClientSettings, resolver: Resolver, secureCon
     bodyTimeout: settings.timeoutMs,
     allowH2: false,
     connect: {
-      timeout: settings.timeoutMs,
+      timeout: settings.connectTimeoutMs ?? settings.timeoutMs,
       lookup: resolver.lookup,
       rejectUnauthorized: settings.verifyTls,
       secureContext,
     },
   })
+}
+
+/** The exchange within a span of the request that caused it. Neither query nor user information of the URL is told: both may hold credentials. */
+async function traced(
+  parent: Span,
+  userAgent: string,
+  request: Parameters<HttpClient>[0],
+  exchange: () => Promise<HttpResponse>,
+): Promise<HttpResponse> {
+  const span = parent.trace.start('http_client', 'kong.internal.request', 'client', parent)
+  if (span === null) return exchange()
+  const { origin, pathname } = new URL(request.url)
+  span.set('http.url', `${origin}${pathname}`)
+  span.set('http.method', request.method)
+  span.set('http.flavor', '1.1')
+  span.set('http.user_agent', userAgent)
+  try {
+    const response = await inSpan(span, exchange)
+    span.set('http.status_code', response.status)
+    return response
+  } catch (error) {
+    if (error instanceof ServerUnreachableError) span.failWith(error.code, error.message)
+    else span.failWith('Error')
+    throw error
+  } finally {
+    span.end()
+  }
 }
 
 async function send(
@@ -91,14 +127,14 @@ async function send(
   const headers = request.headers.flat()
   if (!request.headers.some(([name]) => name.toLowerCase() === 'user-agent')) headers.push('User-Agent', userAgent)
   if (!request.headers.some(([name]) => name.toLowerCase() === 'accept-encoding')) headers.push('Accept-Encoding', 'gzip')
-  const signal = AbortSignal.timeout(settings.timeoutMs * 3)
+  const signal = AbortSignal.timeout(settings.deadlineMs ?? settings.timeoutMs * 3)
   const attempt = () =>
     agent.request({
       origin: url.origin,
       path: `${url.pathname}${url.search}`,
       method: request.method,
       headers,
-      body: request.body ?? null,
+      body: request.bytes ?? request.body ?? null,
       signal,
     })
   try {

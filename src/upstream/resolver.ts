@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs'
 import type { LookupFunction } from 'node:net'
 import { isIP } from 'node:net'
 import { LRUCache } from 'lru-cache'
+import { currentSpan } from '../telemetry/trace.ts'
 
 export interface Address {
   readonly address: string
@@ -102,8 +103,13 @@ export function createResolver(options: ResolverOptions = {}): Resolver {
 
   let turn = 0
   const lookup: LookupFunction = (name, lookupOptions, callback) => {
+    const parent = currentSpan()
+    const span = parent?.trace.start('dns_query', 'kong.dns', 'client', parent)
+    span?.set('dns.record.domain', name)
     resolve(name).then(
       (addresses) => {
+        span?.set('dns.record.ip', addresses[0]?.address)
+        span?.end()
         const wanted =
           lookupOptions.family === 4 || lookupOptions.family === 6
             ? addresses.filter((item) => item.family === lookupOptions.family)
@@ -115,7 +121,11 @@ export function createResolver(options: ResolverOptions = {}): Resolver {
           callback(null, chosen.address, chosen.family)
         }
       },
-      (error: NodeJS.ErrnoException) => callback(error, '', 4),
+      (error: NodeJS.ErrnoException) => {
+        span?.fail(error.code)
+        span?.end()
+        callback(error, '', 4)
+      },
     )
   }
   return { resolve, lookup }
