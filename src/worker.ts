@@ -1,15 +1,19 @@
 /** One worker: listeners, the current snapshot, and what outlives it. Talks to the primary by worker-protocol.ts. */
 import type { AddressInfo } from 'node:net'
-import { rootCertificates } from 'node:tls'
+import { rootCertificates, type SecureContext } from 'node:tls'
 import { readCertificate } from './config/setting.ts'
+import { tlsProfile } from './config/tls-profile.ts'
 import { readEnvVault } from './config/vault-reference.ts'
 import { KONG_VERSION } from './config/version.ts'
 import { createAccessLog } from './observability/access-log.ts'
 import type { AnyPlugin } from './plugin/define.ts'
 import type { PluginKit } from './plugin/kit.ts'
 import { loadPlugins } from './plugin/loader.ts'
+import { type CertificatePair, type CertificateStore, contextFactory, createCertificateStore } from './proxy/certificates.ts'
+import type { FrontOptions } from './proxy/client-connection.ts'
 import { REPLAY_BYTES } from './proxy/forward.ts'
 import { createTrust } from './proxy/forwarded.ts'
+import type { FrontTls } from './proxy/handshake.ts'
 import { handle } from './proxy/lifecycle.ts'
 import type { ProxyRuntime } from './proxy/runtime.ts'
 import { readShownHeaders } from './proxy/runtime.ts'
@@ -47,7 +51,7 @@ export function runWorker(port: WorkerPort): void {
   let worker: Worker | undefined
   port.onMessage((message) => {
     if (message.type === 'start') {
-      createWorker(message.settings, port).then(
+      createWorker(message, port).then(
         (created) => {
           worker = created
           port.send({ type: 'ready' })
@@ -58,9 +62,12 @@ export function runWorker(port: WorkerPort): void {
   })
 }
 
-async function createWorker(settings: WorkerSettings, port: WorkerPort): Promise<Worker> {
+type Start = Extract<ToWorker, { readonly type: 'start' }>
+
+async function createWorker(start: Start, port: WorkerPort): Promise<Worker> {
+  const { settings } = start
   const log = createLogger({ level: settings.log_level, path: settings.proxy_error_log, process: 'worker' })
-  return new Worker(settings, port, log, await loadPlugins(settings.plugins_dir))
+  return new Worker(start, port, log, await loadPlugins(settings.plugins_dir))
 }
 
 class Worker {
@@ -70,13 +77,15 @@ class Worker {
   readonly #runtime: ProxyRuntime
   readonly #instances: PluginInstances
   readonly #front: Front[]
+  readonly #tls: WorkerTls | null
   readonly #closers: (() => Promise<void> | void)[]
   readonly #shared = new Map<string, unknown>()
   #objects = new Map<string, Readonly<Record<string, unknown>>>()
   #listening = false
   #lastFrame: Frame | null = null
 
-  constructor(settings: WorkerSettings, port: WorkerPort, log: Log, plugins: ReadonlyMap<string, AnyPlugin>) {
+  constructor(start: Start, port: WorkerPort, log: Log, plugins: ReadonlyMap<string, AnyPlugin>) {
+    const { settings } = start
     this.#settings = settings
     this.#port = port
     this.#log = log
@@ -119,13 +128,14 @@ class Worker {
       replayBytes: Math.max(REPLAY_BYTES, settings.client_body_buffer_size),
       portMap: new Map(settings.port_maps.map((pair) => pair.split(':').map(Number)).map(([seen, own]) => [own as number, seen as number])),
     }
-    this.#front = settings.proxy_listen.map(() => this.#createFront())
+    this.#tls = start.certificates.length === 0 ? null : new WorkerTls(start, log, (reference) => this.#resolve(reference))
+    this.#front = settings.proxy_listen.map(({ ssl }) => this.#createFront(ssl ? (this.#tls?.front ?? null) : null))
     this.#closers = [() => upstream.close(), () => clients.close(), () => accessLog.close()]
   }
 
-  #createFront(): Front {
+  #createFront(tls: FrontTls | null): Front {
     const { large_client_header_buffers: buffers } = this.#settings
-    return createFront({
+    const options: FrontOptions = {
       limits: { lineBytes: buffers.size, headBytes: buffers.count * buffers.size, lines: MAX_HEADER_LINES },
       deadlines: {
         headMs: this.#settings.client_header_timeout,
@@ -137,10 +147,12 @@ class Worker {
       maxRequests: this.#settings.keepalive_requests,
       handle: (downstream) => handle(downstream, this.#runtime),
       onBadRequest: (status, peer, requestId) => this.#log.info('bad request', { status, peer, request_id: requestId }),
+      onHandshakeFailed: (reason, peer) => this.#log.info('TLS handshake failed', { reason, peer }),
       product: PRODUCT,
       shown: this.#runtime.shown,
       errorDefaultType: this.#settings.error_default_type,
-    })
+    }
+    return createFront(options, tls)
   }
 
   #kit(plugin: string, pluginId: string, httpClient: PluginKit['httpClient']): PluginKit {
@@ -182,6 +194,9 @@ class Worker {
         this.#instances.forget()
         if (this.#lastFrame !== null) this.#apply(this.#lastFrame)
         return
+      case 'ticket-keys':
+        for (const front of this.#front) front.setTicketKeys(Buffer.from(message.keys))
+        return
       case 'stats':
         return this.#port.send({ type: 'stats', id: message.id, stats: this.#stats() })
       case 'drain':
@@ -206,6 +221,7 @@ class Worker {
         throw error
       }
       prepared.commit()
+      this.#tls?.use(frame)
       this.#lastFrame = frame
       this.#port.send({ type: 'applied', version: frame.version })
     } catch (error) {
@@ -228,7 +244,7 @@ class Worker {
             () => {
               server.off('error', reject)
               const { address, port } = server.address() as AddressInfo
-              resolve(formatAuthority(address, port))
+              resolve(`${listener.ssl ? 'https://' : ''}${formatAuthority(address, port)}`)
             },
           )
         }),
@@ -258,6 +274,45 @@ class Worker {
   #exit(): void {
     for (const front of this.#front) front.destroy()
     Promise.allSettled(this.#closers.map(async (closer) => closer())).then(() => this.#port.exit(0))
+  }
+}
+
+/** TLS of this worker's listeners: the certificates in force. */
+class WorkerTls {
+  readonly front: FrontTls
+  readonly #log: Log
+  readonly #resolve: (reference: string) => string
+  readonly #createContext: (pairs: readonly CertificatePair[]) => SecureContext
+  readonly #fallback: SecureContext
+  #store: CertificateStore | null = null
+
+  /** @throws OpenSSL's error when the node's own certificate cannot be used */
+  constructor({ settings, certificates, ticketKeys }: Start, log: Log, resolve: (reference: string) => string) {
+    const profile = tlsProfile(settings)
+    this.#log = log
+    this.#resolve = resolve
+    this.#createContext = contextFactory(profile)
+    this.#fallback = this.#createContext(certificates)
+    this.front = {
+      secure: { ...profile, cert: certificates.map(({ cert }) => cert), key: certificates.map(({ key }) => key) },
+      choose: (serverName) => this.#store?.choose(serverName) ?? this.#fallback,
+      alpn: ['http/1.1'],
+      ticketKeys: Buffer.from(ticketKeys),
+    }
+  }
+
+  /** Handshakes from now on are answered with the certificates of `frame`. */
+  use({ certificates = [], snis = [] }: Frame): void {
+    this.#store = createCertificateStore({
+      certificates,
+      snis,
+      fallback: this.#fallback,
+      createContext: this.#createContext,
+      resolve: this.#resolve,
+      onUnusable: (certificate, reason) =>
+        this.#log.error('certificate cannot be used, the one of the node serves', { certificate, reason }),
+      previous: this.#store,
+    })
   }
 }
 

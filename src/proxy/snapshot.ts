@@ -14,6 +14,7 @@ import { comparePriority, createPlan } from '../plugin/plan.ts'
 import type { RoutableRequest, RouteEntity, RouteMatch, Router } from '../router/router.ts'
 import { createTraditionalRouter } from '../router/traditional.ts'
 import { resolveReferences } from '../schema/project.ts'
+import type { CertificateEntity, SniEntity } from './certificates.ts'
 import { hostHeaderOf, originOf } from './forward.ts'
 
 /** A Service as the data path reads it; other members are kept for logs. */
@@ -65,6 +66,8 @@ export interface Frame {
   readonly consumers: readonly Consumer[]
   readonly plugins: readonly PluginEntity[]
   readonly objects: readonly FrameObject[]
+  readonly certificates?: readonly CertificateEntity[]
+  readonly snis?: readonly SniEntity[]
 }
 
 /** A matched route, ready to be served. */

@@ -1,0 +1,171 @@
+/**
+ * The time between accepting a connection of a TLS listener and its first request.
+ *
+ *   accepted ──first byte 0x16──> TLS handshake ──done──> the TLSSocket is handed on
+ *      │                              │
+ *      │ other first byte             │ refused by either side, client gone, client_header_timeout
+ *      v                              v
+ *   the raw socket is handed on     closed, without a word
+ */
+import type { Socket } from 'node:net'
+import { createServer, type SecureContext, type TLSSocket, type Server as TlsServer } from 'node:tls'
+import type { TlsFacts } from '../http/exchange.ts'
+import { errorCode } from '../util/errors.ts'
+import { plainName } from './certificates.ts'
+import type { FrontConnection } from './client-connection.ts'
+
+/** TLS of one listener. */
+export interface FrontTls {
+  /** Options of every handshake: versions, ciphers, the node's own certificate. */
+  readonly secure: Readonly<Parameters<typeof createServer>[0]>
+  /** Certificate for a name; called for each handshake, so that a new configuration counts at once. */
+  readonly choose: (serverName: string) => SecureContext
+  /** Protocols to offer, best first (RFC 7301). */
+  readonly alpn: readonly string[]
+  /** 48 bytes, the same in all workers: what one of them has issued the others resume. */
+  readonly ticketKeys: Buffer
+}
+
+/** What a handshake tells its front. */
+export interface HandshakeHost {
+  readonly nowMs: number
+  readonly handshakeMs: number
+  /** TLS is up. */
+  onSecure(handshake: Handshake, socket: TLSSocket): void
+  /** The client does not speak TLS; none of its bytes is lost. */
+  onPlain(handshake: Handshake, socket: Socket): void
+  onClosed(connection: FrontConnection): void
+  onHandshakeFailed(reason: string, peer: string): void
+}
+
+/** First byte of a TLS record that holds a handshake message (RFC 8446 section 5.1). */
+const HANDSHAKE_RECORD = 0x16
+/** Sessions of other programs that share our ticket keys, by mistake, are not resumed here. */
+const SESSION_CONTEXT = 'sallyport'
+const NEVER = Number.POSITIVE_INFINITY
+
+/** The handshakes of one listener. The TLS server listens nowhere: it gets sockets whose first bytes have been looked at. */
+export class Handshakes {
+  readonly #host: HandshakeHost
+  readonly #server: TlsServer
+  /** By the addresses of the connection: all that a finished TLS socket and the raw one below it have in common. */
+  readonly #pending = new Map<string, Handshake>()
+
+  constructor(host: HandshakeHost, tls: FrontTls) {
+    this.#host = host
+    this.#server = createServer({
+      ...tls.secure,
+      SNICallback: (serverName, done) => done(null, tls.choose(serverName)),
+      ALPNProtocols: [...tls.alpn],
+      ticketKeys: tls.ticketKeys,
+      sessionIdContext: SESSION_CONTEXT,
+      handshakeTimeout: host.handshakeMs,
+    })
+    this.#server.on('secureConnection', (socket) => this.#secured(socket))
+    this.#server.on('tlsClientError', (error, { remoteAddress }) =>
+      host.onHandshakeFailed(String(errorCode(error) ?? 'unknown'), remoteAddress ?? ''),
+    )
+  }
+
+  setTicketKeys(keys: Buffer): void {
+    this.#server.setTicketKeys(keys)
+  }
+
+  begin(socket: Socket): Handshake {
+    return new Handshake(this.#host, socket, (handshake) => {
+      const key = addressesOf(socket)
+      this.#pending.set(key, handshake)
+      socket.once('close', () => {
+        if (this.#pending.get(key) === handshake) this.#pending.delete(key)
+      })
+      this.#server.emit('connection', socket)
+    })
+  }
+
+  #secured(socket: TLSSocket): void {
+    const key = addressesOf(socket)
+    const handshake = this.#pending.get(key)
+    // The client has gone already, so that the socket has no addresses any more.
+    if (handshake === undefined) return void socket.destroy()
+    this.#pending.delete(key)
+    handshake.done()
+    // From here on the end of the client's half is a matter of HTTP.
+    socket.allowHalfOpen = true
+    this.#host.onSecure(handshake, socket)
+  }
+}
+
+function addressesOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`
+}
+
+/** One connection until TLS is up. */
+export class Handshake implements FrontConnection {
+  deadlineMs: number
+  readonly #host: HandshakeHost
+  readonly #socket: Socket
+  readonly #secure: (handshake: Handshake) => void
+  readonly #onReadable = (): void => this.#peek()
+  readonly #onEnd = (): void => this.destroy()
+  readonly #onClose = (): void => this.#host.onClosed(this)
+  #begun = false
+
+  constructor(host: HandshakeHost, socket: Socket, secure: (handshake: Handshake) => void) {
+    this.#host = host
+    this.#socket = socket
+    this.#secure = secure
+    this.deadlineMs = host.nowMs + host.handshakeMs
+    socket.on('error', () => socket.destroy())
+    socket.on('close', this.#onClose)
+    socket.on('end', this.#onEnd)
+    socket.on('readable', this.#onReadable)
+  }
+
+  /** Nothing has come. */
+  get isIdle(): boolean {
+    return !this.#begun
+  }
+
+  #peek(): void {
+    const chunk: unknown = this.#socket.read()
+    if (!Buffer.isBuffer(chunk)) return
+    this.#begun = true
+    this.#socket.off('readable', this.#onReadable)
+    this.#socket.off('end', this.#onEnd)
+    this.#socket.unshift(chunk)
+    if (chunk[0] === HANDSHAKE_RECORD) {
+      // A client that closes its half in the middle of a handshake has given up; the TLS socket inherits this.
+      this.#socket.allowHalfOpen = false
+      this.#secure(this)
+    } else {
+      this.done()
+      this.#host.onPlain(this, this.#socket)
+    }
+  }
+
+  /** The connection is somebody else's. */
+  done(): void {
+    this.deadlineMs = NEVER
+    this.#socket.off('close', this.#onClose)
+  }
+
+  expire(): void {
+    // What ends a TLS handshake is reported by the TLS server.
+    if (!this.#begun) this.#host.onHandshakeFailed('ERR_TLS_HANDSHAKE_TIMEOUT', this.#socket.remoteAddress ?? '')
+    this.destroy()
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+}
+
+/** What a finished handshake came to. */
+export function tlsFactsOf(socket: TLSSocket): TlsFacts {
+  const { servername } = socket
+  return {
+    serverName: typeof servername === 'string' && servername !== '' ? plainName(servername) : null,
+    version: socket.getProtocol() ?? '',
+    cipher: socket.getCipher().name,
+  }
+}
