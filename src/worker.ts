@@ -1,15 +1,15 @@
 /** One worker: listeners, the current snapshot, and what outlives it. Talks to the primary by worker-protocol.ts. */
 import type { AddressInfo } from 'node:net'
-import { rootCertificates, type SecureContext } from 'node:tls'
+import { rootCertificates } from 'node:tls'
 import { readCertificate } from './config/setting.ts'
-import { tlsProfile } from './config/tls-profile.ts'
+import { type TlsProfile, tlsProfile } from './config/tls-profile.ts'
 import { readEnvVault } from './config/vault-reference.ts'
 import { KONG_VERSION } from './config/version.ts'
 import { createAccessLog } from './observability/access-log.ts'
 import type { AnyPlugin } from './plugin/define.ts'
 import type { PluginKit } from './plugin/kit.ts'
 import { loadPlugins } from './plugin/loader.ts'
-import { type CertificatePair, type CertificateStore, contextFactory, createCertificateStore } from './proxy/certificates.ts'
+import { type CertificateStore, createCertificateStore, createIdentity, type ServerIdentity } from './proxy/certificates.ts'
 import type { FrontOptions } from './proxy/client-connection.ts'
 import { REPLAY_BYTES } from './proxy/forward.ts'
 import { createTrust } from './proxy/forwarded.ts'
@@ -282,20 +282,18 @@ class WorkerTls {
   readonly front: FrontTls
   readonly #log: Log
   readonly #resolve: (reference: string) => string
-  readonly #createContext: (pairs: readonly CertificatePair[]) => SecureContext
-  readonly #fallback: SecureContext
+  readonly #shared: TlsProfile
+  readonly #own: ServerIdentity
   #store: CertificateStore | null = null
 
   /** @throws OpenSSL's error when the node's own certificate cannot be used */
   constructor({ settings, certificates, ticketKeys }: Start, log: Log, resolve: (reference: string) => string) {
-    const profile = tlsProfile(settings)
     this.#log = log
     this.#resolve = resolve
-    this.#createContext = contextFactory(profile)
-    this.#fallback = this.#createContext(certificates)
+    this.#shared = tlsProfile(settings)
+    this.#own = createIdentity(certificates, this.#shared)
     this.front = {
-      secure: { ...profile, cert: certificates.map(({ cert }) => cert), key: certificates.map(({ key }) => key) },
-      choose: (serverName) => this.#store?.choose(serverName) ?? this.#fallback,
+      choose: (serverName) => this.#store?.choose(serverName) ?? this.#own,
       alpn: ['http/1.1'],
       ticketKeys: Buffer.from(ticketKeys),
     }
@@ -306,8 +304,8 @@ class WorkerTls {
     this.#store = createCertificateStore({
       certificates,
       snis,
-      fallback: this.#fallback,
-      createContext: this.#createContext,
+      fallback: this.#own,
+      shared: this.#shared,
       resolve: this.#resolve,
       onUnusable: (certificate, reason) =>
         this.#log.error('certificate cannot be used, the one of the node serves', { certificate, reason }),

@@ -1,6 +1,6 @@
 /** Which certificate a TLS handshake is answered with. */
 import { createHash } from 'node:crypto'
-import { createSecureContext, type SecureContext } from 'node:tls'
+import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import { isVaultReference } from '../schema/field.ts'
 import { errorCode } from '../util/errors.ts'
 
@@ -27,49 +27,56 @@ export interface SniEntity {
   readonly certificate: { readonly id: string }
 }
 
+/** What a server shows in a handshake: one certificate, or two of different kinds between which OpenSSL chooses. OpenSSL has accepted them. */
+export interface ServerIdentity {
+  readonly options: SecureContextOptions
+  /** 32 characters that differ where certificates or keys do: a session is resumed only where it began. */
+  readonly digest: string
+}
+
 /** Chooses certificates by the names that clients ask for. */
 export interface CertificateStore {
   /** @param serverName SNI in any case, or null when the client sent none */
-  choose(serverName: string | null): SecureContext
+  choose(serverName: string | null): ServerIdentity
 }
 
 export interface CertificateSource {
   readonly certificates: readonly CertificateEntity[]
   readonly snis: readonly SniEntity[]
   /** The node's own, for everybody else. */
-  readonly fallback: SecureContext
-  /** Makes the context of some pairs. @throws OpenSSL's error */
-  readonly createContext: (pairs: readonly CertificatePair[]) => SecureContext
+  readonly fallback: ServerIdentity
+  /** Options that all have in common: versions, ciphers. */
+  readonly shared: SecureContextOptions
   /** Text behind a vault reference. */
   readonly resolve: (reference: string) => string
   /** A certificate that OpenSSL refuses: the fallback serves. Called once per certificate. `reason` is OpenSSL's code, never a text of the certificate. */
   readonly onUnusable: (certificateId: string, reason: string) => void
-  /** The store before: contexts of certificates that are the same are kept. */
+  /** The store before: identities of certificates that are the same are kept. */
   readonly previous?: CertificateStore | null
 }
 
-/** A store for one configuration. Contexts are made at the first handshake that needs them. */
+/** A store for one configuration. A certificate is looked at when the first handshake needs it. */
 export function createCertificateStore(source: CertificateSource): CertificateStore {
   return new SniStore(source)
 }
 
-/**
- * Makes the function that makes contexts with what all of them share.
- *
- * @param shared options of `tls.createSecureContext` other than certificates
- */
-export function contextFactory(
-  shared: Readonly<Parameters<typeof createSecureContext>[0]>,
-): (pairs: readonly CertificatePair[]) => SecureContext {
-  return (pairs) => createSecureContext({ ...shared, cert: pairs.map(({ cert }) => cert), key: pairs.map(({ key }) => key) })
+/** Loads certificates with their keys. @throws OpenSSL's error */
+export function createIdentity(pairs: readonly CertificatePair[], shared: SecureContextOptions): ServerIdentity {
+  const options = { ...shared, cert: pairs.map(({ cert }) => cert), key: pairs.map(({ key }) => key) }
+  createSecureContext(options)
+  return { options, digest: digestOf(pairs) }
 }
 
-/** A certificate of the configuration, and its context once a handshake has asked for it; null when it cannot be used. */
+function digestOf(pairs: readonly CertificatePair[]): string {
+  return createHash('sha256').update(JSON.stringify(pairs)).digest('hex').slice(0, 32)
+}
+
+/** A certificate of the configuration, and its identity once a handshake has asked for it; null when it cannot be used. */
 interface Entry {
   readonly id: string
   readonly pairs: readonly CertificatePair[]
   readonly digest: string
-  context?: SecureContext | null
+  identity?: ServerIdentity | null
 }
 
 /** Kong answers a client without SNI with the node's own certificate, even where there is an SNI `*`. */
@@ -92,7 +99,7 @@ class SniStore implements CertificateStore {
 
   #enter(certificate: CertificateEntity, before: ReadonlyMap<string, Entry>): Entry {
     const pairs = this.#pairsOf(certificate)
-    const digest = createHash('sha256').update(JSON.stringify(pairs)).digest('base64')
+    const digest = digestOf(pairs)
     const known = before.get(certificate.id)
     return known?.digest === digest ? known : { id: certificate.id, pairs, digest }
   }
@@ -104,9 +111,9 @@ class SniStore implements CertificateStore {
     return pairs
   }
 
-  choose(serverName: string | null): SecureContext {
+  choose(serverName: string | null): ServerIdentity {
     const entry = serverName === null || serverName === '' ? undefined : this.#find(plainName(serverName))
-    return (entry === undefined ? null : this.#contextOf(entry)) ?? this.#source.fallback
+    return (entry === undefined ? null : this.#identityOf(entry)) ?? this.#source.fallback
   }
 
   #find(name: string): Entry | undefined {
@@ -117,15 +124,15 @@ class SniStore implements CertificateStore {
     return undefined
   }
 
-  #contextOf(entry: Entry): SecureContext | null {
-    if (entry.context !== undefined) return entry.context
+  #identityOf(entry: Entry): ServerIdentity | null {
+    if (entry.identity !== undefined) return entry.identity
     try {
-      entry.context = this.#source.createContext(entry.pairs)
+      entry.identity = createIdentity(entry.pairs, this.#source.shared)
     } catch (error) {
-      entry.context = null
+      entry.identity = null
       this.#source.onUnusable(entry.id, String(errorCode(error) ?? 'not readable'))
     }
-    return entry.context
+    return entry.identity
   }
 }
 

@@ -1,25 +1,27 @@
 /**
  * The time between accepting a connection of a TLS listener and its first request.
  *
- *   accepted ──first byte 0x16──> TLS handshake ──done──> the TLSSocket is handed on
- *      │                              │
- *      │ other first byte             │ refused by either side, client gone, client_header_timeout
- *      v                              v
- *   the raw socket is handed on     closed, without a word
+ *   accepted ──first byte 0x16──> ClientHello ──server name──> TLS handshake ──done──> the TLSSocket is handed on
+ *      │                              │                            │
+ *      │ other first byte             └────────────┬───────────────┘ refused by either side, client gone, client_header_timeout
+ *      v                                           v
+ *   the raw socket is handed on                  closed, without a word
+ *
+ * The server name is read before TLS begins, because Node.js hands over one certificate where its SNICallback answers with a context of two, and leaves the
+ * certificates of the other kind that the server itself has in place: a client could be shown the node's own for a name that has another.
  */
 import type { Socket } from 'node:net'
-import { createServer, type SecureContext, type TLSSocket, type Server as TlsServer } from 'node:tls'
+import { createServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
 import type { TlsFacts } from '../http/exchange.ts'
 import { errorCode } from '../util/errors.ts'
-import { plainName } from './certificates.ts'
+import { plainName, type ServerIdentity } from './certificates.ts'
 import type { FrontConnection } from './client-connection.ts'
+import { NEED_MORE_HELLO, readServerName } from './client-hello.ts'
 
 /** TLS of one listener. */
 export interface FrontTls {
-  /** Options of every handshake: versions, ciphers, the node's own certificate. */
-  readonly secure: Readonly<Parameters<typeof createServer>[0]>
   /** Certificate for a name; called for each handshake, so that a new configuration counts at once. */
-  readonly choose: (serverName: string) => SecureContext
+  readonly choose: (serverName: string | null) => ServerIdentity
   /** Protocols to offer, best first (RFC 7301). */
   readonly alpn: readonly string[]
   /** 48 bytes, the same in all workers: what one of them has issued the others resume. */
@@ -40,45 +42,54 @@ export interface HandshakeHost {
 
 /** First byte of a TLS record that holds a handshake message (RFC 8446 section 5.1). */
 const HANDSHAKE_RECORD = 0x16
-/** Sessions of other programs that share our ticket keys, by mistake, are not resumed here. */
-const SESSION_CONTEXT = 'sallyport'
 const NEVER = Number.POSITIVE_INFINITY
 
-/** The handshakes of one listener. The TLS server listens nowhere: it gets sockets whose first bytes have been looked at. */
+/** The handshakes of one listener. Its TLS servers, one per identity, listen nowhere: they get sockets whose first bytes have been looked at. */
 export class Handshakes {
   readonly #host: HandshakeHost
-  readonly #server: TlsServer
+  readonly #tls: FrontTls
+  #ticketKeys: Buffer
+  #servers = new WeakMap<ServerIdentity, TlsServer>()
   /** By the addresses of the connection: all that a finished TLS socket and the raw one below it have in common. */
   readonly #pending = new Map<string, Handshake>()
 
   constructor(host: HandshakeHost, tls: FrontTls) {
     this.#host = host
-    this.#server = createServer({
-      ...tls.secure,
-      SNICallback: (serverName, done) => done(null, tls.choose(serverName)),
-      ALPNProtocols: [...tls.alpn],
-      ticketKeys: tls.ticketKeys,
-      sessionIdContext: SESSION_CONTEXT,
-      handshakeTimeout: host.handshakeMs,
-    })
-    this.#server.on('secureConnection', (socket) => this.#secured(socket))
-    this.#server.on('tlsClientError', (error, { remoteAddress }) =>
-      host.onHandshakeFailed(String(errorCode(error) ?? 'unknown'), remoteAddress ?? ''),
-    )
+    this.#tls = tls
+    this.#ticketKeys = tls.ticketKeys
   }
 
   setTicketKeys(keys: Buffer): void {
-    this.#server.setTicketKeys(keys)
+    this.#ticketKeys = keys
+    this.#servers = new WeakMap()
+  }
+
+  #serverOf(identity: ServerIdentity): TlsServer {
+    const known = this.#servers.get(identity)
+    if (known !== undefined) return known
+    const server = createServer({
+      ...identity.options,
+      ALPNProtocols: [...this.#tls.alpn],
+      ticketKeys: this.#ticketKeys,
+      sessionIdContext: identity.digest,
+      handshakeTimeout: this.#host.handshakeMs,
+    })
+    server.on('secureConnection', (socket) => this.#secured(socket))
+    server.on('tlsClientError', (error, { remoteAddress }) =>
+      this.#host.onHandshakeFailed(String(errorCode(error) ?? 'unknown'), remoteAddress ?? ''),
+    )
+    this.#servers.set(identity, server)
+    return server
   }
 
   begin(socket: Socket): Handshake {
-    return new Handshake(this.#host, socket, (handshake) => {
+    return new Handshake(this.#host, socket, (handshake, serverName) => {
       const key = addressesOf(socket)
       this.#pending.set(key, handshake)
       socket.once('close', () => {
         if (this.#pending.get(key) === handshake) this.#pending.delete(key)
       })
-      this.#server.emit('connection', socket)
+      this.#serverOf(this.#tls.choose(serverName)).emit('connection', socket)
     })
   }
 
@@ -104,13 +115,15 @@ export class Handshake implements FrontConnection {
   deadlineMs: number
   readonly #host: HandshakeHost
   readonly #socket: Socket
-  readonly #secure: (handshake: Handshake) => void
+  readonly #secure: (handshake: Handshake, serverName: string | null) => void
   readonly #onReadable = (): void => this.#peek()
   readonly #onEnd = (): void => this.destroy()
   readonly #onClose = (): void => this.#host.onClosed(this)
-  #begun = false
+  #received: Buffer = Buffer.alloc(0)
+  /** To a TLS server. */
+  #handedOver = false
 
-  constructor(host: HandshakeHost, socket: Socket, secure: (handshake: Handshake) => void) {
+  constructor(host: HandshakeHost, socket: Socket, secure: (handshake: Handshake, serverName: string | null) => void) {
     this.#host = host
     this.#socket = socket
     this.#secure = secure
@@ -123,24 +136,32 @@ export class Handshake implements FrontConnection {
 
   /** Nothing has come. */
   get isIdle(): boolean {
-    return !this.#begun
+    return this.#received.length === 0
   }
 
   #peek(): void {
     const chunk: unknown = this.#socket.read()
     if (!Buffer.isBuffer(chunk)) return
-    this.#begun = true
+    this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk])
+    if (this.#received[0] !== HANDSHAKE_RECORD) {
+      this.#giveBack()
+      this.done()
+      return this.#host.onPlain(this, this.#socket)
+    }
+    const serverName = readServerName(this.#received)
+    if (serverName === NEED_MORE_HELLO) return
+    this.#giveBack()
+    // A client that closes its half in the middle of a handshake has given up; the TLS socket inherits this.
+    this.#socket.allowHalfOpen = false
+    this.#handedOver = true
+    this.#secure(this, serverName)
+  }
+
+  /** Whoever reads the socket next finds all that has come. */
+  #giveBack(): void {
     this.#socket.off('readable', this.#onReadable)
     this.#socket.off('end', this.#onEnd)
-    this.#socket.unshift(chunk)
-    if (chunk[0] === HANDSHAKE_RECORD) {
-      // A client that closes its half in the middle of a handshake has given up; the TLS socket inherits this.
-      this.#socket.allowHalfOpen = false
-      this.#secure(this)
-    } else {
-      this.done()
-      this.#host.onPlain(this, this.#socket)
-    }
+    this.#socket.unshift(this.#received)
   }
 
   /** The connection is somebody else's. */
@@ -151,7 +172,7 @@ export class Handshake implements FrontConnection {
 
   expire(): void {
     // What ends a TLS handshake is reported by the TLS server.
-    if (!this.#begun) this.#host.onHandshakeFailed('ERR_TLS_HANDSHAKE_TIMEOUT', this.#socket.remoteAddress ?? '')
+    if (!this.#handedOver) this.#host.onHandshakeFailed('ERR_TLS_HANDSHAKE_TIMEOUT', this.#socket.remoteAddress ?? '')
     this.destroy()
   }
 
