@@ -1,10 +1,9 @@
 /** The node's own certificates: those that the settings name, or a pair of its own in `ssl/` of the prefix, as Kong makes it. */
-import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import { readCertificate } from './config/setting.ts'
 import type { Settings } from './config/settings.ts'
 import { readFileIfPresent, replaceFile } from './db/durable-file.ts'
-import type { CertificatePair } from './proxy/certificates.ts'
+import { belongTogether, type CertificatePair } from './proxy/certificates.ts'
 import { createSelfSigned } from './util/self-signed.ts'
 
 /** Kinds of listeners that have certificates of their own. */
@@ -41,16 +40,16 @@ export async function nodeCertificates(listeners: TlsListeners, settings: Settin
 /** What an interrupted start left half behind, or somebody broke, is made anew. */
 async function keepDefault(path: string, kind: 'rsa' | 'ecdsa'): Promise<CertificatePair> {
   const [cert, key] = await Promise.all([readFileIfPresent(`${path}.crt`), readFileIfPresent(`${path}.key`)])
-  if (cert !== null && key !== null && belongTogether({ cert, key })) return { cert, key }
+  if (cert !== null && key !== null && isWhole({ cert, key })) return { cert, key }
   const made = await createSelfSigned({ kind, commonName: 'localhost', addresses: ['127.0.0.1'], days: DAYS })
   await replaceFile(`${path}.key`, made.key)
   await replaceFile(`${path}.crt`, made.cert)
   return made
 }
 
-function belongTogether({ cert, key }: CertificatePair): boolean {
+function isWhole(pair: CertificatePair): boolean {
   try {
-    return new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))
+    return belongTogether(pair)
   } catch {
     return false
   }

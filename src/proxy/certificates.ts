@@ -1,5 +1,5 @@
 /** Which certificate a TLS handshake is answered with. */
-import { createHash } from 'node:crypto'
+import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import { isVaultReference } from '../schema/field.ts'
 import { errorCode } from '../util/errors.ts'
@@ -60,11 +60,18 @@ export function createCertificateStore(source: CertificateSource): CertificateSt
   return new SniStore(source)
 }
 
-/** Loads certificates with their keys. @throws OpenSSL's error */
+/** Loads certificates with their keys. @throws OpenSSL's error; a RangeError for a key of another certificate */
 export function createIdentity(pairs: readonly CertificatePair[], shared: SecureContextOptions): ServerIdentity {
+  // OpenSSL notices this only where the two are of one kind.
+  if (!pairs.every(belongTogether)) throw new RangeError('certificate does not match key')
   const options = { ...shared, cert: pairs.map(({ cert }) => cert), key: pairs.map(({ key }) => key) }
   createSecureContext(options)
   return { options, digest: digestOf(pairs) }
+}
+
+/** Whether the key is that of the (first) certificate. @throws OpenSSL's error for what cannot be read */
+export function belongTogether({ cert, key }: CertificatePair): boolean {
+  return new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))
 }
 
 function digestOf(pairs: readonly CertificatePair[]): string {
@@ -130,7 +137,7 @@ class SniStore implements CertificateStore {
       entry.identity = createIdentity(entry.pairs, this.#source.shared)
     } catch (error) {
       entry.identity = null
-      this.#source.onUnusable(entry.id, String(errorCode(error) ?? 'not readable'))
+      this.#source.onUnusable(entry.id, error instanceof RangeError ? error.message : String(errorCode(error) ?? 'not readable'))
     }
     return entry.identity
   }

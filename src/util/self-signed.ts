@@ -51,9 +51,8 @@ function certificateBody({ kind, commonName, addresses = [], days, now = new Dat
     der(
       0xa3,
       sequence(
+        // No keyUsage: without the right to sign certificates, OpenSSL would not take it as the issuer of itself.
         extension(oid(2, 5, 29, 19), true, sequence()), // basicConstraints: no authority
-        // keyUsage: digitalSignature; with RSA also keyEncipherment, for what is older than TLS 1.3.
-        extension(oid(2, 5, 29, 15), true, der(0x03, kind === 'rsa' ? Buffer.from([5, 0xa0]) : Buffer.from([7, 0x80]))),
         extension(oid(2, 5, 29, 37), false, sequence(oid(1, 3, 6, 1, 5, 5, 7, 3, 1))), // extKeyUsage: serverAuth
         extension(oid(2, 5, 29, 17), false, sequence(...alternatives)), // subjectAltName
       ),
