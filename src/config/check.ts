@@ -1,5 +1,5 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { statSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { isUuid } from '../schema/validate.ts'
 import { isLoopback, type Listener } from './listeners.ts'
 import { isPem, readCertificate } from './setting.ts'
@@ -124,6 +124,6 @@ function nameOf(source: string): string {
 
 /** A broken text of a key is taken for a path, and must not be echoed as one. */
 function nameOfKey(source: string): string {
-  const looksLikeKey = /[A-Za-z0-9+/=]{64}$/.test(source) && statSync(source, { throwIfNoEntry: false }) === undefined
+  const looksLikeKey = /[A-Za-z0-9+/=]{64}$/.test(source) && !existsSync(source)
   return looksLikeKey ? 'the given text' : nameOf(source)
 }
