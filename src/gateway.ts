@@ -108,8 +108,9 @@ class RunningGateway implements Gateway {
     const settings = this.#settings
     mkdirSync(settings.prefix, { recursive: true })
     const nodeId = settings.node_id ?? keepNodeId(settings.prefix)
-    this.#plugins = await loadEnabledPlugins(settings)
-    const certificates = await allCertificates(settings)
+    // Keys that are made at the first start take as long as the plugins do.
+    const [plugins, certificates] = await Promise.all([loadEnabledPlugins(settings), allCertificates(settings)])
+    this.#plugins = plugins
     const database = await this.#openDatabase()
     this.#database = database
     const pool = new WorkerPool({
