@@ -1,28 +1,7 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { before, test } from 'node:test'
-import { type ConnectionOptions, connect } from 'node:tls'
-import { listen } from '../../demo/listening.ts'
-import { NEED_MORE_HELLO, readServerName } from './client-hello.ts'
-
-/** The first message of a real client: one record. */
-async function helloOf(options: ConnectionOptions): Promise<Buffer> {
-  const server = createServer()
-  const port = await listen(server, 0)
-  const client = connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ...options })
-  client.on('error', () => {})
-  const [socket] = await once(server, 'connection')
-  let bytes = Buffer.alloc(0)
-  while (bytes.length < 5 || bytes.length < 5 + bytes.readUInt16BE(3)) {
-    const [chunk] = await once(socket, 'data')
-    bytes = Buffer.concat([bytes, chunk])
-  }
-  client.destroy()
-  socket.destroy()
-  server.close()
-  return bytes
-}
+import { helloOf } from './client-hello.fixture.ts'
+import { ClientHelloReader, NEED_MORE_HELLO } from './client-hello.ts'
 
 /** The same message in records of `size` bytes. */
 function fragmented(hello: Buffer, size: number): Buffer {
@@ -33,6 +12,8 @@ function fragmented(hello: Buffer, size: number): Buffer {
   }
   return Buffer.concat(records)
 }
+
+const readServerName = (bytes: Buffer) => new ClientHelloReader().feed(bytes)
 
 let named: Buffer
 let nameless: Buffer

@@ -18,34 +18,54 @@ const MESSAGE_HEADER_BYTES = 4
 /** `legacy_version` and `random`. */
 const FIXED_BYTES = 34
 
-/**
- * Finds the name that a client asks for.
- *
- * @param bytes everything that has come
- * @returns the name as sent; null when there is none, also in what is no ClientHello
- */
-export function readServerName(bytes: Buffer): string | null | typeof NEED_MORE_HELLO {
-  const message = joinRecords(bytes)
-  if (message === null) return null
-  if (message.length >= MESSAGE_HEADER_BYTES) {
-    const end = MESSAGE_HEADER_BYTES + message.readUIntBE(1, 3)
-    if (message[0] !== CLIENT_HELLO || end > MAX_HELLO_BYTES) return null
-    if (message.length >= end) return serverNameIn(new Reader(message.subarray(MESSAGE_HEADER_BYTES, end)))
-  }
-  return bytes.length > MAX_HELLO_BYTES ? null : NEED_MORE_HELLO
-}
+/** Finds the name in a message that comes in pieces. The work is proportional to the bytes, however they are cut into pieces and records. */
+export class ClientHelloReader {
+  #received = 0
+  /** Header of the record that is being read. */
+  readonly #header = Buffer.alloc(RECORD_HEADER_BYTES)
+  #headerBytes = 0
+  /** Bytes that the record still holds. */
+  #left = 0
+  readonly #fragments: Buffer[] = []
+  #length = 0
+  /** Length of the message, once its own header is there. */
+  #end: number | null = null
 
-/** The handshake bytes inside the records, a record that is not complete included; null for records of another kind. */
-function joinRecords(bytes: Buffer): Buffer | null {
-  const fragments: Buffer[] = []
-  for (let at = 0; at < bytes.length; ) {
-    if (bytes[at] !== HANDSHAKE) return null
-    if (at + RECORD_HEADER_BYTES > bytes.length) break
-    const end = at + RECORD_HEADER_BYTES + bytes.readUInt16BE(at + 3)
-    fragments.push(bytes.subarray(at + RECORD_HEADER_BYTES, end))
-    at = end
+  /**
+   * @returns the name as sent; null when there is none, also in what is no ClientHello; then there is nothing more to feed
+   */
+  feed(chunk: Buffer): string | null | typeof NEED_MORE_HELLO {
+    this.#received += chunk.length
+    for (let at = 0; at < chunk.length; ) {
+      if (this.#left === 0) {
+        this.#header[this.#headerBytes++] = chunk[at++] ?? 0
+        if (this.#header[0] !== HANDSHAKE) return null
+        if (this.#headerBytes < RECORD_HEADER_BYTES) continue
+        this.#headerBytes = 0
+        this.#left = this.#header.readUInt16BE(3)
+        continue
+      }
+      const fragment = chunk.subarray(at, at + this.#left)
+      at += fragment.length
+      this.#left -= fragment.length
+      this.#length += fragment.length
+      this.#fragments.push(fragment)
+      const found = this.#look()
+      if (found !== NEED_MORE_HELLO) return found
+    }
+    return this.#received > MAX_HELLO_BYTES ? null : NEED_MORE_HELLO
   }
-  return Buffer.concat(fragments)
+
+  #look(): string | null | typeof NEED_MORE_HELLO {
+    if (this.#length < MESSAGE_HEADER_BYTES) return NEED_MORE_HELLO
+    if (this.#end === null) {
+      const header = Buffer.concat(this.#fragments)
+      this.#end = MESSAGE_HEADER_BYTES + header.readUIntBE(1, 3)
+      if (header[0] !== CLIENT_HELLO || this.#end > MAX_HELLO_BYTES) return null
+    }
+    if (this.#length < this.#end) return NEED_MORE_HELLO
+    return serverNameIn(new Reader(Buffer.concat(this.#fragments).subarray(MESSAGE_HEADER_BYTES, this.#end)))
+  }
 }
 
 function serverNameIn(hello: Reader): string | null {

@@ -3,7 +3,7 @@
  *
  *   accepted ──first byte 0x16──> ClientHello ──server name──> TLS handshake ──done──> the TLSSocket is handed on
  *      │                              │                            │
- *      │ other first byte             └────────────┬───────────────┘ refused by either side, client gone, client_header_timeout
+ *      │ other first byte             └────────────┬───────────────┘ refused by either side, client gone, client_header_timeout each
  *      v                                           v
  *   the raw socket is handed on                  closed, without a word
  *
@@ -16,7 +16,7 @@ import type { TlsFacts } from '../http/exchange.ts'
 import { errorCode } from '../util/errors.ts'
 import { plainName, type ServerIdentity } from './certificates.ts'
 import type { FrontConnection } from './client-connection.ts'
-import { NEED_MORE_HELLO, readServerName } from './client-hello.ts'
+import { ClientHelloReader, NEED_MORE_HELLO } from './client-hello.ts'
 
 /** TLS of one listener. */
 export interface FrontTls {
@@ -75,9 +75,11 @@ export class Handshakes {
       handshakeTimeout: this.#host.handshakeMs,
     })
     server.on('secureConnection', (socket) => this.#secured(socket))
-    server.on('tlsClientError', (error, { remoteAddress }) =>
-      this.#host.onHandshakeFailed(String(errorCode(error) ?? 'unknown'), remoteAddress ?? ''),
-    )
+    server.on('tlsClientError', (error, socket) => {
+      this.#host.onHandshakeFailed(String(errorCode(error) ?? 'unknown'), socket.remoteAddress ?? '')
+      // Node.js leaves a handshake open that was too slow.
+      socket.destroy()
+    })
     this.#servers.set(identity, server)
     return server
   }
@@ -119,9 +121,8 @@ export class Handshake implements FrontConnection {
   readonly #onReadable = (): void => this.#peek()
   readonly #onEnd = (): void => this.destroy()
   readonly #onClose = (): void => this.#host.onClosed(this)
-  #received: Buffer = Buffer.alloc(0)
-  /** To a TLS server. */
-  #handedOver = false
+  readonly #received: Buffer[] = []
+  readonly #hello = new ClientHelloReader()
 
   constructor(host: HandshakeHost, socket: Socket, secure: (handshake: Handshake, serverName: string | null) => void) {
     this.#host = host
@@ -142,18 +143,19 @@ export class Handshake implements FrontConnection {
   #peek(): void {
     const chunk: unknown = this.#socket.read()
     if (!Buffer.isBuffer(chunk)) return
-    this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk])
-    if (this.#received[0] !== HANDSHAKE_RECORD) {
+    this.#received.push(chunk)
+    if (this.#received[0]?.[0] !== HANDSHAKE_RECORD) {
       this.#giveBack()
       this.done()
       return this.#host.onPlain(this, this.#socket)
     }
-    const serverName = readServerName(this.#received)
+    const serverName = this.#hello.feed(chunk)
     if (serverName === NEED_MORE_HELLO) return
     this.#giveBack()
     // A client that closes its half in the middle of a handshake has given up; the TLS socket inherits this.
     this.#socket.allowHalfOpen = false
-    this.#handedOver = true
+    // The TLS server has a clock of its own.
+    this.deadlineMs = NEVER
     this.#secure(this, serverName)
   }
 
@@ -161,7 +163,7 @@ export class Handshake implements FrontConnection {
   #giveBack(): void {
     this.#socket.off('readable', this.#onReadable)
     this.#socket.off('end', this.#onEnd)
-    this.#socket.unshift(this.#received)
+    this.#socket.unshift(Buffer.concat(this.#received))
   }
 
   /** The connection is somebody else's. */
@@ -171,8 +173,7 @@ export class Handshake implements FrontConnection {
   }
 
   expire(): void {
-    // What ends a TLS handshake is reported by the TLS server.
-    if (!this.#handedOver) this.#host.onHandshakeFailed('ERR_TLS_HANDSHAKE_TIMEOUT', this.#socket.remoteAddress ?? '')
+    this.#host.onHandshakeFailed('ERR_TLS_HANDSHAKE_TIMEOUT', this.#socket.remoteAddress ?? '')
     this.destroy()
   }
 

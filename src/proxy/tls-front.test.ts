@@ -8,10 +8,11 @@ import { until } from '../../test/support/until.ts'
 import { HeaderList } from '../http/headers.ts'
 import { createSelfSigned } from '../util/self-signed.ts'
 import { type CertificatePair, type CertificateStore, createCertificateStore, createIdentity } from './certificates.ts'
+import { helloOf } from './client-hello.fixture.ts'
 import { readShownHeaders } from './runtime.ts'
 import { createFront, type Front } from './server.ts'
 
-const HEAD_MS = 400
+const HEAD_MS = 1000
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 
 let front: Front
@@ -149,21 +150,26 @@ describe('a handshake that comes to nothing', () => {
   const active = () => front.counters.active
   const gone = () => until(() => active() === 0, 'the front still counts connections')
 
-  /** A connection that sends some bytes of a ClientHello. */
-  async function begun(): Promise<RawConnection> {
+  let hello: Buffer
+  before(async () => {
+    hello = await helloOf({ servername: 'a.test' })
+  })
+
+  /** A connection that has sent a ClientHello, or the beginning of one; the answer to a whole one has come. */
+  async function begun(bytes: Buffer): Promise<RawConnection> {
     await gone()
     const connection = await RawConnection.open(port)
-    connection.send(Buffer.from([0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc]))
+    connection.send(bytes)
+    if (bytes === hello) await connection.readUntil(100)
+    else await until(() => active() === 1, 'the front does not know the connection')
     return connection
   }
 
   test('is cut by the deadline of a head, whether nothing came, a part, or all of the ClientHello', async () => {
-    for (const bytes of [Buffer.alloc(0), Buffer.from([0x16]), Buffer.from([0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc])]) {
-      await gone()
+    for (const bytes of [Buffer.alloc(0), hello.subarray(0, 1), hello.subarray(0, 50), hello]) {
       const before = front.counters.handshakesFailed
-      await using connection = await RawConnection.open(port)
-      connection.send(bytes)
-      assert.equal((await connection.readUntilClose()).length, 0)
+      await using connection = await begun(bytes)
+      await connection.readUntilClose()
       await gone()
       assert.equal(front.counters.handshakesFailed, before + 1)
       assert.equal(failures.at(-1), 'ERR_TLS_HANDSHAKE_TIMEOUT')
@@ -171,21 +177,25 @@ describe('a handshake that comes to nothing', () => {
   })
 
   test('ends with the client, by a close or a reset', async () => {
-    for (const leave of [(connection: RawConnection) => connection.end(), (connection: RawConnection) => connection.reset()]) {
-      const connection = await begun()
-      await until(() => active() === 1, 'the front does not know the connection')
-      leave(connection)
-      await gone()
-      connection.destroy()
+    for (const bytes of [hello.subarray(0, 50), hello]) {
+      for (const leave of ['end', 'reset'] as const) {
+        const connection = await begun(bytes)
+        const startMs = performance.now()
+        connection[leave]()
+        await gone()
+        assert.ok(performance.now() - startMs < HEAD_MS / 2, `only the deadline ended it after ${leave}`)
+        connection.destroy()
+      }
     }
   })
 
   test('ends with the front', async () => {
-    await using connection = await begun()
-    await until(() => active() === 1, 'the front does not know the connection')
-    front.destroy()
-    await connection.closed
-    await gone()
+    for (const bytes of [hello.subarray(0, 50), hello]) {
+      await using connection = await begun(bytes)
+      front.destroy()
+      await connection.closed
+      await gone()
+    }
   })
 
   test('garbage behind the first byte is answered with an alert and closed', async () => {
