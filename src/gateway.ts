@@ -3,25 +3,30 @@
  */
 import { randomUUID } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { Server as HttpsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import type { SecureContextOptions } from 'node:tls'
 import type { FastifyInstance } from 'fastify'
 import type { AdminDeps, StatusFigures } from './admin/deps.ts'
 import { createAdminServer, createStatusServer } from './admin/server.ts'
 import { displaySettings } from './config/display.ts'
 import type { Listener } from './config/listeners.ts'
 import type { Settings } from './config/settings.ts'
+import { tlsProfile } from './config/tls-profile.ts'
 import { KONG_VERSION, SALLYPORT_VERSION } from './config/version.ts'
 import { Configuration } from './configuration.ts'
 import { loadEnabledPlugins, openOffDatabase, openSqliteDatabase } from './configured-database.ts'
 import type { Database } from './db/database.ts'
 import { loadDeclarativeFile, loadDeclarativeText } from './db/declarative/load.ts'
+import { nodeCertificates, type TlsListeners } from './node-certificates.ts'
 import { EXPOSITION_TYPE, renderMetrics } from './observability/exposition.ts'
 import { nodeMetrics } from './observability/node-metrics.ts'
 import type { AdminRoute, PluginAdminKit } from './plugin/admin-route.ts'
 import type { AnyPlugin } from './plugin/define.ts'
 import { loadPluginAdmins } from './plugin/loader.ts'
+import type { CertificatePair } from './proxy/certificates.ts'
 import { type PoolStats, WorkerPool } from './proxy/worker-pool.ts'
 import { workerSecrets, workerSettings } from './proxy/worker-settings.ts'
 import { type LineWriter, openLineWriter } from './telemetry/line-writer.ts'
@@ -81,6 +86,7 @@ class RunningGateway implements Gateway {
   #pool: WorkerPool | null = null
   #configuration: Configuration | null = null
   #servers: FastifyInstance[] = []
+  readonly #tlsServers: { readonly kind: 'admin' | 'status'; readonly server: HttpsServer }[] = []
   readonly #logs: LineWriter[] = []
   #plugins: ReadonlyMap<string, AnyPlugin> = new Map()
   #addresses: GatewayAddresses = { proxy: [], admin: [], status: [] }
@@ -103,12 +109,15 @@ class RunningGateway implements Gateway {
     const settings = this.#settings
     mkdirSync(settings.prefix, { recursive: true })
     const nodeId = settings.node_id ?? keepNodeId(settings.prefix)
-    this.#plugins = await loadEnabledPlugins(settings)
+    // Keys that are made at the first start take as long as the plugins do.
+    const [plugins, certificates] = await Promise.all([loadEnabledPlugins(settings), allCertificates(settings)])
+    this.#plugins = plugins
     const database = await this.#openDatabase()
     this.#database = database
     const pool = new WorkerPool({
       settings: workerSettings(settings, nodeId),
       secrets: workerSecrets(settings),
+      certificates: certificates.proxy,
       count: workerCount(settings),
       log: this.#log,
       onObject: ({ plugin, kind, key, value }) => {
@@ -124,9 +133,9 @@ class RunningGateway implements Gateway {
     await pool.start(await configuration.read())
     database.onChange(() => configuration.changed())
     const deps = this.#adminDeps(database, pool, configuration, nodeId, routes)
-    const admin = await this.#listen(settings.admin_listen, () => createAdminServer(deps))
+    const admin = await this.#listen(settings.admin_listen, 'admin', certificates.admin, (tls) => createAdminServer(deps, tls))
     const statusDeps = { ...deps, accessLog: this.#openLog(settings.status_access_log), log: this.#logTo(settings.status_error_log) }
-    const status = await this.#listen(settings.status_listen, () => createStatusServer(statusDeps))
+    const status = await this.#listen(settings.status_listen, 'status', certificates.status, (tls) => createStatusServer(statusDeps, tls))
     this.#addresses = { proxy: pool.addresses, admin, status }
     this.#log.notice('gateway started', { proxy: pool.addresses.join(', '), admin: admin.join(', '), database: database.kind })
   }
@@ -214,14 +223,20 @@ class RunningGateway implements Gateway {
     return routes
   }
 
-  async #listen(listeners: readonly Listener[], create: () => Promise<FastifyInstance>): Promise<string[]> {
+  async #listen(
+    listeners: readonly Listener[],
+    kind: 'admin' | 'status',
+    certificates: readonly CertificatePair[],
+    create: (tls: SecureContextOptions | null) => Promise<FastifyInstance>,
+  ): Promise<string[]> {
     const addresses: string[] = []
-    for (const { ip, port } of listeners) {
-      const server = await create()
+    for (const { ip, port, ssl, backlog } of listeners) {
+      const server = await create(ssl ? secureOptions(this.#settings, certificates) : null)
       this.#servers.push(server)
-      await server.listen({ host: ip, port })
+      if (server.server instanceof HttpsServer) this.#tlsServers.push({ kind, server: server.server })
+      await server.listen({ host: ip, port, ...(backlog === null ? {} : { backlog }) })
       const { address, port: actual } = server.server.address() as AddressInfo
-      addresses.push(formatAuthority(address, actual))
+      addresses.push(`${ssl ? 'https://' : ''}${formatAuthority(address, actual)}`)
     }
     return addresses
   }
@@ -247,7 +262,13 @@ class RunningGateway implements Gateway {
     if (database.kind === 'off') await this.#loadDeclarative(database, settings)
     await configuration.settled()
     const nodeId = settings.node_id ?? keepNodeId(settings.prefix)
-    await pool.replace(workerSettings(settings, nodeId), workerSecrets(settings), workerCount(settings))
+    const certificates = await allCertificates({
+      ...settings,
+      admin_listen: this.#settings.admin_listen,
+      status_listen: this.#settings.status_listen,
+    })
+    await pool.replace(workerSettings(settings, nodeId), workerSecrets(settings), certificates.proxy, workerCount(settings))
+    for (const { kind, server } of this.#tlsServers) server.setSecureContext(secureOptions(this.#settings, certificates[kind]))
     this.#addresses = { ...this.#addresses, proxy: pool.addresses }
     this.#log.notice('gateway reloaded')
   }
@@ -276,6 +297,20 @@ class RunningGateway implements Gateway {
     this.#database = null
     this.#ended.resolve()
   }
+}
+
+/** The node's own certificates, each as its files are now. */
+async function allCertificates(settings: Settings): Promise<Readonly<Record<TlsListeners, readonly CertificatePair[]>>> {
+  const [proxy, admin, status] = await Promise.all([
+    nodeCertificates('proxy', settings),
+    nodeCertificates('admin', settings),
+    nodeCertificates('status', settings),
+  ])
+  return { proxy, admin, status }
+}
+
+function secureOptions(settings: Settings, certificates: readonly CertificatePair[]): SecureContextOptions {
+  return { ...tlsProfile(settings), cert: certificates.map(({ cert }) => cert), key: certificates.map(({ key }) => key) }
 }
 
 /** A plugin's own view of the stored objects. */

@@ -2,15 +2,19 @@
 import type { AddressInfo } from 'node:net'
 import { rootCertificates } from 'node:tls'
 import { readCertificate } from './config/setting.ts'
+import { type TlsProfile, tlsProfile } from './config/tls-profile.ts'
 import { readEnvVault } from './config/vault-reference.ts'
 import { KONG_VERSION } from './config/version.ts'
 import { createAccessLog } from './observability/access-log.ts'
 import type { AnyPlugin } from './plugin/define.ts'
 import type { PluginKit } from './plugin/kit.ts'
 import { loadPlugins } from './plugin/loader.ts'
+import { type CertificateStore, createCertificateStore, createIdentity, type ServerIdentity } from './proxy/certificates.ts'
+import type { FrontOptions } from './proxy/client-connection.ts'
 import { REPLAY_BYTES } from './proxy/forward.ts'
 import { createTrust } from './proxy/forwarded.ts'
 import { resolveFrame } from './proxy/frame-references.ts'
+import type { FrontTls } from './proxy/handshake.ts'
 import { handle } from './proxy/lifecycle.ts'
 import type { ProxyRuntime } from './proxy/runtime.ts'
 import { readShownHeaders } from './proxy/runtime.ts'
@@ -20,7 +24,7 @@ import type { Frame } from './proxy/snapshot.ts'
 import { buildSnapshot, PluginInstances } from './proxy/snapshot.ts'
 import type { UpstreamTlsDefaults } from './proxy/upstream-tls.ts'
 import type { FromWorker, ToWorker, WorkerStats } from './proxy/worker-protocol.ts'
-import type { WorkerSecrets, WorkerSettings } from './proxy/worker-settings.ts'
+import type { WorkerSettings } from './proxy/worker-settings.ts'
 import { openLineWriter } from './telemetry/line-writer.ts'
 import type { Log } from './telemetry/log.ts'
 import { createLogger } from './telemetry/logger.ts'
@@ -58,7 +62,7 @@ export function runWorker(port: WorkerPort): void {
   let worker: Worker | undefined
   port.onMessage((message) => {
     if (message.type === 'start') {
-      createWorker(message.settings, message.secrets, port).then(
+      createWorker(message, port).then(
         (created) => {
           worker = created
           port.send({ type: 'ready' })
@@ -69,9 +73,12 @@ export function runWorker(port: WorkerPort): void {
   })
 }
 
-async function createWorker(settings: WorkerSettings, secrets: WorkerSecrets, port: WorkerPort): Promise<Worker> {
+type Start = Extract<ToWorker, { readonly type: 'start' }>
+
+async function createWorker(start: Start, port: WorkerPort): Promise<Worker> {
+  const { settings } = start
   const log = createLogger({ level: settings.log_level, path: settings.proxy_error_log, process: 'worker' })
-  return new Worker(settings, secrets, port, log, await loadPlugins(settings.plugins_dir))
+  return new Worker(start, port, log, await loadPlugins(settings.plugins_dir))
 }
 
 class Worker {
@@ -82,6 +89,7 @@ class Worker {
   readonly #runtime: ProxyRuntime
   readonly #instances: PluginInstances
   readonly #front: Front[]
+  readonly #tls: WorkerTls | null
   readonly #closers: (() => Promise<void> | void)[]
   readonly #metrics = new MetricRegistry()
   readonly #shared = new Map<string, unknown>([[METRICS_NAME, this.#metrics]])
@@ -92,7 +100,8 @@ class Worker {
   #drained = false
   #lastFrame: Frame | null = null
 
-  constructor(settings: WorkerSettings, secrets: WorkerSecrets, port: WorkerPort, log: Log, plugins: ReadonlyMap<string, AnyPlugin>) {
+  constructor(start: Start, port: WorkerPort, log: Log, plugins: ReadonlyMap<string, AnyPlugin>) {
+    const { settings, secrets } = start
     this.#settings = settings
     this.#upstreamTls = { verify: settings.nginx_proxy_proxy_ssl_verify, clientCertificate: secrets.clientCertificate }
     this.#port = port
@@ -136,13 +145,14 @@ class Worker {
       replayBytes: Math.max(REPLAY_BYTES, settings.client_body_buffer_size),
       portMap: new Map(settings.port_maps.map((pair) => pair.split(':').map(Number)).map(([seen, own]) => [own as number, seen as number])),
     }
-    this.#front = settings.proxy_listen.map(() => this.#createFront())
+    this.#tls = start.certificates.length === 0 ? null : new WorkerTls(start, log, (reference) => this.#resolve(reference))
+    this.#front = settings.proxy_listen.map(({ ssl }) => this.#createFront(ssl ? (this.#tls?.front ?? null) : null))
     this.#closers = [() => upstream.close(), () => clients.close(), () => accessLog.close()]
   }
 
-  #createFront(): Front {
+  #createFront(tls: FrontTls | null): Front {
     const { large_client_header_buffers: buffers } = this.#settings
-    return createFront({
+    const options: FrontOptions = {
       limits: { lineBytes: buffers.size, headBytes: buffers.count * buffers.size, lines: MAX_HEADER_LINES },
       deadlines: {
         headMs: this.#settings.client_header_timeout,
@@ -154,10 +164,12 @@ class Worker {
       maxRequests: this.#settings.keepalive_requests,
       handle: (downstream) => handle(downstream, this.#runtime),
       onBadRequest: (status, peer, requestId) => this.#log.info('bad request', { status, peer, request_id: requestId }),
+      onHandshakeFailed: (reason, peer) => this.#log.info('TLS handshake failed', { reason, peer }),
       product: PRODUCT,
       shown: this.#runtime.shown,
       errorDefaultType: this.#settings.error_default_type,
-    })
+    }
+    return createFront(options, tls)
   }
 
   #kit(plugin: string, pluginId: string, httpClient: PluginKit['httpClient']): PluginKit {
@@ -203,6 +215,9 @@ class Worker {
         this.#instances.forget()
         if (this.#lastFrame !== null) this.#apply(this.#lastFrame)
         return
+      case 'ticket-keys':
+        for (const front of this.#front) front.setTicketKeys(Buffer.from(message.keys))
+        return
       case 'stats':
         return this.#port.send({ type: 'stats', id: message.id, stats: this.#stats(message.metrics) })
       case 'drain':
@@ -228,6 +243,7 @@ class Worker {
         throw error
       }
       prepared.commit()
+      this.#tls?.use(frame)
       this.#lastFrame = received
       this.#port.send({ type: 'applied', version: frame.version })
     } catch (error) {
@@ -250,7 +266,7 @@ class Worker {
             () => {
               server.off('error', reject)
               const { address, port } = server.address() as AddressInfo
-              resolve(formatAuthority(address, port))
+              resolve(`${listener.ssl ? 'https://' : ''}${formatAuthority(address, port)}`)
             },
           )
         }),
@@ -302,6 +318,43 @@ class Worker {
     if (this.#flushers.length === 0) return
     const late = new Promise((resolve) => setTimeout(resolve, withinMs))
     await Promise.race([late, Promise.allSettled(this.#flushers.map((flush) => flush(withinMs)))])
+  }
+}
+
+/** TLS of this worker's listeners: the certificates in force. */
+class WorkerTls {
+  readonly front: FrontTls
+  readonly #log: Log
+  readonly #resolve: (reference: string) => string
+  readonly #shared: TlsProfile
+  readonly #own: ServerIdentity
+  #store: CertificateStore | null = null
+
+  /** @throws OpenSSL's error when the node's own certificate cannot be used */
+  constructor({ settings, certificates, ticketKeys }: Start, log: Log, resolve: (reference: string) => string) {
+    this.#log = log
+    this.#resolve = resolve
+    this.#shared = tlsProfile(settings)
+    this.#own = createIdentity(certificates, this.#shared)
+    this.front = {
+      choose: (serverName) => this.#store?.choose(serverName) ?? this.#own,
+      alpn: ['http/1.1'],
+      ticketKeys: Buffer.from(ticketKeys),
+    }
+  }
+
+  /** Handshakes from now on are answered with the certificates of `frame`. */
+  use({ certificates = [], snis = [] }: Frame): void {
+    this.#store = createCertificateStore({
+      certificates,
+      snis,
+      fallback: this.#own,
+      shared: this.#shared,
+      resolve: this.#resolve,
+      onUnusable: (certificate, reason) =>
+        this.#log.error('certificate cannot be used, the one of the node serves', { certificate, reason }),
+      previous: this.#store,
+    })
   }
 }
 

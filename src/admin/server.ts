@@ -5,7 +5,9 @@
  * admission → 404 / 405 / OPTIONS → body and query → endpoint → every worker serves the change → answer
  * ```
  */
-import { type IncomingMessage, METHODS } from 'node:http'
+import { type IncomingMessage, METHODS, type RequestListener } from 'node:http'
+import { createServer as createHttpsServer } from 'node:https'
+import type { SecureContextOptions } from 'node:tls'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastify from 'fastify'
 import { decodeQuery, readArguments } from '../http/arguments.ts'
@@ -43,14 +45,20 @@ const MAX_PARAMETER_LENGTH = 16_384
 /** Milliseconds for a whole request to arrive. */
 const REQUEST_TIMEOUT_MS = 300_000
 
-/** The Admin API, ready to listen. */
-export async function createAdminServer(deps: AdminDeps): Promise<FastifyInstance> {
-  return await new AdminHttp(deps, adminEndpoints(deps), true).prepare()
+/**
+ * The Admin API, ready to listen.
+ *
+ * @param tls what HTTPS is served with (HTTP/1.1 only); null for HTTP
+ */
+export async function createAdminServer(deps: AdminDeps, tls: SecureContextOptions | null = null): Promise<FastifyInstance> {
+  return await new AdminHttp(deps, adminEndpoints(deps), true).prepare(tls)
 }
 
 /** The Status API: read-only, without CORS headers and without a token. */
-export async function createStatusServer(deps: AdminDeps): Promise<FastifyInstance> {
-  return await new AdminHttp({ ...deps, token: null }, [statusEndpoint(deps), readyEndpoint(deps), metricsEndpoint(deps)], false).prepare()
+export async function createStatusServer(deps: AdminDeps, tls: SecureContextOptions | null = null): Promise<FastifyInstance> {
+  return await new AdminHttp({ ...deps, token: null }, [statusEndpoint(deps), readyEndpoint(deps), metricsEndpoint(deps)], false).prepare(
+    tls,
+  )
 }
 
 /** Every endpoint of the Admin API, `/endpoints` included. */
@@ -110,8 +118,14 @@ class AdminHttp {
     this.#cors = cors
   }
 
-  async prepare(): Promise<FastifyInstance> {
+  async prepare(tls: SecureContextOptions | null): Promise<FastifyInstance> {
     const app = fastify({
+      ...(tls === null
+        ? {}
+        : {
+            serverFactory: (handler: RequestListener) =>
+              createHttpsServer({ ...tls, requestTimeout: REQUEST_TIMEOUT_MS, ALPNProtocols: ['http/1.1'] }, handler),
+          }),
       bodyLimit: this.#deps.maxBodyBytes,
       exposeHeadRoutes: false,
       forceCloseConnections: 'idle',

@@ -1,6 +1,6 @@
 import { errorText } from '../util/errors.ts'
 import { COMMON_USAGE, CONF, CONF_USAGE, type Command, CommandError, PREFIX, PREFIX_USAGE } from './command.ts'
-import { requestStatus } from './health.ts'
+import { easiest, requestStatus } from './health.ts'
 import { findGateway } from './stop.ts'
 
 /** `drain`: readiness turns 503, so that load balancers go elsewhere; requests are served as before. */
@@ -19,7 +19,7 @@ ${COMMON_USAGE}`,
   async run(invocation) {
     const { terminal } = invocation
     try {
-      const address = findGateway(invocation).addresses?.status[0]
+      const address = easiest(findGateway(invocation).addresses?.status ?? [])
       if (address === undefined) throw new CommandError('no status listeners found in configuration.')
       await announceDraining(address)
       terminal.out("Sallyport's status successfully changed to 'draining'")
@@ -32,6 +32,6 @@ ${COMMON_USAGE}`,
 }
 
 async function announceDraining(address: string): Promise<void> {
-  const status = await requestStatus(address, '/status/ready', { method: 'POST', body: new URLSearchParams({ status: 'draining' }) })
+  const status = await requestStatus(address, '/status/ready', new URLSearchParams({ status: 'draining' }))
   if (status !== 204) throw new CommandError(`POST /status/ready answered ${status}`)
 }

@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
+import { request as requestTls } from 'node:https'
 import { errorText } from '../util/errors.ts'
 import { COMMON_USAGE, CONF, CONF_USAGE, type Command, CommandError, PREFIX, PREFIX_USAGE } from './command.ts'
 import { type Addresses, findRunning } from './process-files.ts'
@@ -34,7 +37,7 @@ ${COMMON_USAGE}`,
 /** An Admin API that asks for its token answers too. Without any of the two APIs the living process has to do. */
 async function expectAnswer(prefix: string, addresses: Addresses | null): Promise<void> {
   if (addresses === null) throw new CommandError(`Sallyport is starting at ${prefix}`)
-  const [status, admin] = [addresses.status[0], addresses.admin[0]]
+  const [status, admin] = [easiest(addresses.status), easiest(addresses.admin)]
   const address = status ?? admin
   if (address === undefined) return
   const accepted = status === undefined ? [200, 401] : [200]
@@ -44,12 +47,29 @@ async function expectAnswer(prefix: string, addresses: Addresses | null): Promis
   if (!accepted.includes(code)) throw new CommandError(`Sallyport is unhealthy at ${prefix}: GET /status answered ${code}`)
 }
 
-/** Asks a listener of this machine, as `localUrl` names it. @returns the status of the answer @throws when none comes within 5 s */
-export async function requestStatus(address: string, path: string, init: RequestInit = {}): Promise<number> {
-  const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS)
-  const response = await fetch(localUrl(address, path), { ...init, signal, redirect: 'manual' })
-  await response.body?.cancel()
-  return response.status
+/** The address to ask of several: one in clear where there is one. */
+export function easiest(addresses: readonly string[]): string | undefined {
+  return addresses.find((address) => !address.startsWith('https:')) ?? addresses[0]
+}
+
+/**
+ * Asks a listener of this machine, as `localUrl` names it. Its certificate, often one of its own making, is not verified: nothing secret is sent.
+ *
+ * @param form sent by POST; GET without
+ * @returns the status of the answer
+ * @throws when none comes within 5 s
+ */
+export async function requestStatus(address: string, path: string, form?: URLSearchParams): Promise<number> {
+  const url = localUrl(address, path)
+  const options = {
+    signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
+    ...(form === undefined ? {} : { method: 'POST', headers: { 'Content-Type': 'application/x-www-form-urlencoded' } }),
+  }
+  const sent = url.protocol === 'https:' ? requestTls(url, { ...options, rejectUnauthorized: false }) : request(url, options)
+  sent.end(form?.toString())
+  const [response]: IncomingMessage[] = await once(sent, 'response', { signal: options.signal })
+  response?.destroy()
+  return response?.statusCode ?? 0
 }
 
 /**

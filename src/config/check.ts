@@ -1,10 +1,11 @@
-import { X509Certificate } from 'node:crypto'
-import { statSync } from 'node:fs'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { existsSync, statSync } from 'node:fs'
 import { isUuid } from '../schema/validate.ts'
 import { pairViolation, privateKeyViolation } from '../util/pem.ts'
 import { isLoopback, type Listener } from './listeners.ts'
 import { isPem, readCertificate } from './setting.ts'
 import { SETTINGS, type Settings } from './settings.ts'
+import { checkTlsProfile } from './tls-profile.ts'
 
 type ListenerSetting = 'proxy_listen' | 'admin_listen' | 'status_listen'
 
@@ -20,6 +21,8 @@ export function checkSettings(settings: Settings): string[] {
     ...checkAvailability(settings),
     ...LISTENER_SETTINGS.flatMap((name) => checkListeners(name, settings[name])),
     ...checkAdminExposure(settings),
+    ...checkTlsProfile(settings),
+    ...OWN_CERTIFICATES.flatMap((names) => checkOwnCertificate(names, settings)),
     ...checkTrustedCertificates(settings),
     ...checkClientCertificate(settings),
     ...checkHostsFile(settings),
@@ -41,9 +44,8 @@ function checkAvailability(settings: Settings): string[] {
 
 function checkListeners(name: ListenerSetting, listeners: readonly Listener[]): string[] {
   return listeners.flatMap((listener) => [
-    ...(listener.ssl ? [`${name}: TLS listeners are not available yet, remove '${listener.listener}'`] : []),
     ...(listener.http2 && !listener.ssl
-      ? [`${name}: HTTP/2 listeners are not available yet, remove http2 from '${listener.listener}'`]
+      ? [`${name}: HTTP/2 without TLS is not available yet, remove http2 from '${listener.listener}'`]
       : []),
     ...(listener.proxy_protocol
       ? [`${name}: the PROXY protocol is not available yet, remove proxy_protocol from '${listener.listener}'`]
@@ -61,6 +63,31 @@ function checkAdminExposure(settings: Settings): string[] {
         `admin_listen: other machines could reach the Admin API at ${listener.split(' ')[0]}; set admin_token to a secret that clients must send, ` +
         'or admin_insecure = on if something else protects it, or listen on 127.0.0.1',
     )
+}
+
+/** The settings of one kind of listener and of its certificates. */
+const OWN_CERTIFICATES = [
+  { listen: 'proxy_listen', cert: 'ssl_cert', key: 'ssl_cert_key' },
+  { listen: 'admin_listen', cert: 'admin_ssl_cert', key: 'admin_ssl_cert_key' },
+  { listen: 'status_listen', cert: 'status_ssl_cert', key: 'status_ssl_cert_key' },
+] as const
+
+/** Looked at where a listener uses them, as Kong does; nothing of a key is in a text. */
+function checkOwnCertificate({ listen, cert, key }: (typeof OWN_CERTIFICATES)[number], settings: Settings): string[] {
+  const [certificates, keys] = [settings[cert], settings[key]]
+  if (!settings[listen].some(({ ssl }) => ssl)) return []
+  if (certificates.length > 0 && keys.length === 0) return [`${key} must be specified`]
+  if (keys.length > 0 && certificates.length === 0) return [`${cert} must be specified`]
+  if (certificates.length !== keys.length) {
+    return [`${cert} was specified ${certificates.length} times while ${key} was specified ${keys.length} times`]
+  }
+  return certificates.flatMap((certificate, index) => {
+    const secret = keys[index]?.reveal() ?? ''
+    if (!isCertificate(certificate)) return [`${cert}: failed loading certificate from ${nameOf(certificate)}`]
+    if (!isPrivateKey(secret)) return [`${key}: failed loading key from ${nameOfKey(secret)}`]
+    const belongs = new X509Certificate(readCertificate(certificate)).checkPrivateKey(createPrivateKey(readCertificate(secret)))
+    return belongs ? [] : [`${key}: ${nameOfKey(secret)} is not the key of ${nameOf(certificate)}`]
+  })
 }
 
 function checkTrustedCertificates(settings: Settings): string[] {
@@ -111,4 +138,10 @@ function isCertificate(source: string): boolean {
 
 function nameOf(source: string): string {
   return isPem(source) ? 'the given text' : source
+}
+
+/** A broken text of a key is taken for a path, and must not be echoed as one. */
+function nameOfKey(source: string): string {
+  const looksLikeKey = /[A-Za-z0-9+/=]{64}$/.test(source) && !existsSync(source)
+  return looksLikeKey ? 'the given text' : nameOf(source)
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { inspect } from 'node:util'
 import { selfSigned } from '../../test/support/certificates.ts'
+import { createSelfSigned, type SelfSigned } from '../util/self-signed.ts'
 import { displaySettings } from './display.ts'
 import { loadPrefix, loadSettings, SettingsError, type SettingsSources } from './load.ts'
 
@@ -41,7 +42,11 @@ test('without any source every setting has its default', () => {
   assert.equal(settings.keyring_file, join(folder, 'sallyport-data', 'keyring.key'))
   assert.deepEqual(
     [settings.proxy_listen, settings.admin_listen, settings.status_listen].map((listeners) => listeners.map(({ listener }) => listener)),
-    [['0.0.0.0:8000'], ['127.0.0.1:8001'], ['127.0.0.1:8007']],
+    [
+      ['0.0.0.0:8000 reuseport backlog=16384', '0.0.0.0:8443 ssl http2 reuseport backlog=16384'],
+      ['127.0.0.1:8001 reuseport backlog=16384', '127.0.0.1:8444 ssl http2 reuseport backlog=16384'],
+      ['127.0.0.1:8007 reuseport backlog=16384'],
+    ],
   )
   assert.equal(settings.nginx_daemon, true)
   assert.equal(settings.nginx_worker_processes, 'auto')
@@ -132,9 +137,7 @@ test('what is not available yet is refused, never ignored', () => {
   assert.deepEqual(errorsOf({ KONG_ROUTER_FLAVOR: 'expressions' }), [
     'router_flavor = expressions is not available; use traditional_compatible',
   ])
-  assert.deepEqual(errorsOf({ KONG_PROXY_LISTEN: '0.0.0.0:8000, 0.0.0.0:8443 http2 ssl reuseport backlog=16384' }), [
-    "proxy_listen: TLS listeners are not available yet, remove '0.0.0.0:8443 ssl http2 reuseport backlog=16384'",
-  ])
+  assert.match(errorsOf({ KONG_SSL_CIPHER_SUITE: 'fips' }).join(), /^ssl_cipher_suite = fips is not available/)
   assert.equal(errorsOf({ KONG_PROXY_LISTEN: '0.0.0.0:8000 proxy_protocol' }).length, 1)
   assert.equal(errorsOf({ KONG_PROXY_LISTEN: '0.0.0.0:8000 http2' }).length, 1)
 })
@@ -283,7 +286,44 @@ test('client_ssl needs a certificate and the key that belongs to it; neither is 
   assert.ok(!JSON.stringify(displaySettings(settings)).includes('PRIVATE KEY'))
 })
 
+test('certificates and keys of TLS listeners come in pairs that belong together, and only where a listener uses them (Kong)', async () => {
+  const [first, second] = [await makeCertificate(), await makeCertificate()]
+  const certificate = join(folder, 'node.crt')
+  writeFileSync(certificate, first.cert)
+  const cases: readonly (readonly [cert: string, key: string, errors: readonly string[]])[] = [
+    [certificate, first.key, []],
+    [first.cert, Buffer.from(first.key).toString('base64'), []],
+    [certificate, '', ['ssl_cert_key must be specified']],
+    ['', first.key, ['ssl_cert must be specified']],
+    [`${certificate},${certificate}`, first.key, ['ssl_cert was specified 2 times while ssl_cert_key was specified 1 times']],
+    ['/nowhere/node.crt', first.key, ['ssl_cert: failed loading certificate from /nowhere/node.crt']],
+    [certificate, '/nowhere/node.key', ['ssl_cert_key: failed loading key from /nowhere/node.key']],
+    [certificate, first.key.replaceAll('KEY', 'KEX'), ['ssl_cert_key: failed loading key from the given text']],
+    [certificate, second.key, [`ssl_cert_key: the given text is not the key of ${certificate}`]],
+  ]
+  for (const [cert, key, errors] of cases) {
+    assert.deepEqual(errorsOf({ KONG_SSL_CERT: cert, KONG_SSL_CERT_KEY: key }), errors)
+    assert.deepEqual(
+      errorsOf({ KONG_ADMIN_SSL_CERT: cert, KONG_ADMIN_SSL_CERT_KEY: key }),
+      errors.map((error) => error.replaceAll('ssl_cert', 'admin_ssl_cert')),
+    )
+    assert.deepEqual(errorsOf({ KONG_SSL_CERT: cert, KONG_SSL_CERT_KEY: key, KONG_PROXY_LISTEN: '0.0.0.0:8000' }), [])
+  }
+})
+
+test('a broken key that looks like a path is not shown as one', async () => {
+  const { cert, key } = await makeCertificate()
+  const broken = key.replaceAll(/-----.*-----/g, '').replaceAll('\n', '')
+  for (const text of [broken, broken.repeat(3)]) {
+    assert.deepEqual(errorsOf({ KONG_SSL_CERT: cert, KONG_SSL_CERT_KEY: text }), ['ssl_cert_key: failed loading key from the given text'])
+  }
+})
+
 test('the prefix is found even when other settings are broken', () => {
   assert.equal(loadPrefix({ file: null, cwd: folder, env: { KONG_PREFIX: 'a', KONG_LOG_LEVEL: 'loud' } }), join(folder, 'a'))
   assert.equal(loadPrefix({ file: null, cwd: folder, env: { KONG_PREFIX: 'a', SALLYPORT_PREFIX: '/b' } }), '/b')
 })
+
+async function makeCertificate(): Promise<SelfSigned> {
+  return await createSelfSigned({ kind: 'ecdsa', commonName: 'a.test', days: 1 })
+}

@@ -290,6 +290,33 @@ export const privateKey: Kind<Secret> = kind<Secret>(
   { sensitive: true },
 )
 
+/** Certificates, each as `certificate`: one per kind of key. */
+export const certificateList: Kind<readonly string[]> = kind(
+  'certificates',
+  (text, _name, place) => splitList(text).map((item) => pemOrPath(item, place)),
+  asIs,
+  { list: true },
+)
+
+/** Private keys, each as `privateKey`, in the order of their certificates; shown nowhere. */
+export const privateKeyList: Kind<readonly Secret[]> = kind<readonly Secret[]>(
+  'private keys',
+  (text, _name, place) => splitList(text).map((item) => new Secret(pemOrPath(item, place))),
+  () => '******',
+  { list: true, sensitive: true },
+)
+
+/** Words of a fixed set, separated by spaces: nginx's `TLSv1.2 TLSv1.3`. */
+export function words<const V extends string>(...values: readonly V[]): Kind<readonly V[]> {
+  const read = (text: string, name: string): readonly V[] =>
+    text.split(/[\s,]+/).map((word) => {
+      const value = values.find((candidate) => candidate === word)
+      if (value === undefined) throw new SettingViolation(`${name} has an invalid value: '${word}' (${values.join(', ')})`)
+      return value
+    })
+  return kind<readonly V[]>('words', read, (value) => value.join(' '))
+}
+
 function offIfEmpty(items: readonly string[]): readonly string[] {
   return items.length === 0 ? ['off'] : items
 }

@@ -50,11 +50,11 @@ const logs = {
 
 const listening = {
   proxy_listen: setting(kind.listeners, {
-    default: '0.0.0.0:8000',
-    description: 'Where clients connect: comma list of `ip:port [reuseport] [backlog=N] …`, or `off`. Port 0 lets the system choose.',
+    default: '0.0.0.0:8000 reuseport backlog=16384, 0.0.0.0:8443 http2 ssl reuseport backlog=16384',
+    description: 'Where clients connect: comma list of `ip:port [ssl] [backlog=N] …`, or `off`. Port 0 lets the system choose.',
   }),
   admin_listen: setting(kind.listeners, {
-    default: '127.0.0.1:8001',
+    default: '127.0.0.1:8001 reuseport backlog=16384, 127.0.0.1:8444 http2 ssl reuseport backlog=16384',
     description: 'Where the Admin API listens. Other addresses than loopback need `admin_token` or `admin_insecure = on`.',
   }),
   admin_token: setting(kind.secret, { description: 'Secret that every Admin API request must bring.' }),
@@ -67,7 +67,7 @@ const listening = {
     description: 'Origins that a browser may call the Admin API from. Unset, every origin may.',
   }),
   status_listen: setting(kind.listeners, {
-    default: '127.0.0.1:8007',
+    default: '127.0.0.1:8007 reuseport backlog=16384',
     description: 'Where health and readiness are served.',
   }),
   stream_listen: setting(kind.string, { default: 'off', description: 'TCP and UDP proxying is not available: only `off`.' }),
@@ -78,6 +78,60 @@ const listening = {
     ),
     { default: '', description: 'Ports that clients see for ports we listen on, as `443:8443` pairs.' },
   ),
+}
+
+/** Versions of TLS that a listener can be told to speak. */
+const TLS_VERSIONS = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const
+
+/** Certificate and key of one kind of listener. */
+function ownCertificate(listeners: string, certificate: string, names: string) {
+  return [
+    setting(kind.certificateList, {
+      default: '',
+      description: `Certificate of ${listeners}: a file, PEM text or its base64; a comma list gives one per kind of key (RSA, ECDSA). Unset, \`${names}\` in \`ssl/\` of the prefix are made at the first start.`,
+    }),
+    setting(kind.privateKeyList, { default: '', description: `Private keys of \`${certificate}\`, in the same order.` }),
+  ] as const
+}
+
+const [ssl_cert, ssl_cert_key] = ownCertificate('TLS listeners, where no SNI decides', 'ssl_cert', 'kong-default*')
+const [admin_ssl_cert, admin_ssl_cert_key] = ownCertificate('the Admin API', 'admin_ssl_cert', 'admin-kong-default*')
+const [status_ssl_cert, status_ssl_cert_key] = ownCertificate('the Status API', 'status_ssl_cert', 'status-kong-default*')
+
+const tls = {
+  ssl_cert,
+  ssl_cert_key,
+  ssl_cipher_suite: setting(kind.oneOf('modern', 'intermediate', 'old', 'fips', 'custom'), {
+    default: 'intermediate',
+    description:
+      'Versions and ciphers as Mozilla recommends them: `modern` is TLS 1.3, `intermediate` TLS 1.2 and 1.3, `old` everything since 1.0; `custom` takes the next three settings. `fips` is not available.',
+  }),
+  ssl_ciphers: setting(kind.string, { description: "OpenSSL's list of ciphers; only with `ssl_cipher_suite = custom`." }),
+  ssl_protocols: setting(kind.words(...TLS_VERSIONS), {
+    default: 'TLSv1.2 TLSv1.3',
+    aliases: ['nginx_http_ssl_protocols', 'nginx_proxy_ssl_protocols'],
+    description: 'Versions of TLS, separated by spaces; only with `ssl_cipher_suite = custom`.',
+  }),
+  ssl_prefer_server_ciphers: setting(kind.boolean, {
+    default: 'on',
+    aliases: ['nginx_http_ssl_prefer_server_ciphers', 'nginx_proxy_ssl_prefer_server_ciphers'],
+    description: '`on` takes the first of our ciphers that the client knows; only with `ssl_cipher_suite = custom`.',
+  }),
+  ssl_session_tickets: setting(kind.boolean, {
+    default: 'on',
+    aliases: ['nginx_http_ssl_session_tickets', 'nginx_proxy_ssl_session_tickets'],
+    description:
+      'Whether a client may resume a session: at any worker, until the key of the tickets changes (once in `ssl_session_timeout`).',
+  }),
+  ssl_session_timeout: setting(kind.duration, {
+    default: '1d',
+    aliases: ['nginx_http_ssl_session_timeout', 'nginx_proxy_ssl_session_timeout'],
+    description: 'Time for which a session may be resumed.',
+  }),
+  admin_ssl_cert,
+  admin_ssl_cert_key,
+  status_ssl_cert,
+  status_ssl_cert_key,
 }
 
 const storage = {
@@ -294,6 +348,7 @@ export const SECTIONS = [
   ['General', general],
   ['Logs', logs],
   ['Listeners', listening],
+  ['TLS of listeners', tls],
   ['Storage', storage],
   ['Routing', routing],
   ['Headers', headers],
@@ -309,6 +364,7 @@ export const SETTINGS = {
   ...general,
   ...logs,
   ...listening,
+  ...tls,
   ...storage,
   ...routing,
   ...headers,
@@ -360,9 +416,8 @@ export const SETTINGS_WITHOUT_EFFECT: readonly SettingWithoutEffect[] = [
   { name: 'mem_cache_size', satisfiedBy: [], why: 'Each cache has a bound of its own, see `introspection_cache_*`.' },
   { name: 'admin_gui_listen', satisfiedBy: ['off'], why: 'There is no web console yet.' },
   { name: 'admin_gui_*', satisfiedBy: [], why: 'There is no web console yet (`admin_gui_url` has effect).' },
-  { name: 'ssl_*', satisfiedBy: [], why: 'TLS listeners are not available yet.' },
-  { name: 'admin_ssl_*', satisfiedBy: [], why: 'TLS listeners are not available yet.' },
-  { name: 'status_ssl_*', satisfiedBy: [], why: 'TLS listeners are not available yet.' },
+  { name: 'ssl_dhparam', satisfiedBy: [], why: 'A finite-field group is chosen to match the key of the certificate.' },
+  { name: 'ssl_session_cache_size', satisfiedBy: [], why: 'Sessions live in tickets that clients keep.' },
   { name: 'lua_ssl_verify_depth', satisfiedBy: [], why: 'The length of certificate chains is not limited.' },
   { name: 'lua_max_*', satisfiedBy: [], why: 'Heads and bodies are bounded in bytes, see `large_client_header_buffers`.' },
   { name: 'dns_*', satisfiedBy: [], why: "Names are resolved by the hosts file and the system's resolver." },

@@ -1,5 +1,5 @@
 /**
- * One connection of a client: HTTP/1.0 and 1.1 over a plain socket, one request after the other (RFC 9112 section 9.3.2).
+ * One connection of a client: HTTP/1.0 and 1.1 over a plain socket or TLS, one request after the other (RFC 9112 section 9.3.2).
  *
  *            ┌─────────────────── answered, body arrived, connection kept ───────────────────┐
  *            v                                                                               │
@@ -58,6 +58,8 @@ export interface FrontOptions {
   readonly handle: (downstream: Downstream) => void
   /** A connection whose bytes were no request: for the log. */
   readonly onBadRequest: (status: number, peer: string, requestId: string) => void
+  /** A TLS handshake came to nothing: for the log. `reason` is a code of Node.js or OpenSSL. */
+  readonly onHandshakeFailed: (reason: string, peer: string) => void
   readonly product: string
   readonly shown: ShownHeaders
   readonly errorDefaultType: string
@@ -123,8 +125,12 @@ export class ClientConnection implements FrontConnection {
   readonly writer: GatheredWriter
   readonly peer: Endpoint
   readonly local: Endpoint
+  /** Null for a connection in clear. */
+  readonly tls: TlsFacts | null
   /** When the sweep has to act, by the host's clock. */
   deadlineMs: number
+  /** Why every request is refused, or null. */
+  readonly #refusal: string | null
   #state: State = 'idle'
   #pending: Buffer = EMPTY
   /** Where the search for the end of a head goes on. */
@@ -136,10 +142,16 @@ export class ClientConnection implements FrontConnection {
   #paused = false
   #dropped = 0
 
-  constructor(host: ConnectionHost, socket: Socket) {
+  /**
+   * @param tls     what the handshake came to, null for a connection in clear
+   * @param refusal message of the 400 that the first request gets, whatever it is; null to serve
+   */
+  constructor(host: ConnectionHost, socket: Socket, tls: TlsFacts | null, refusal: string | null = null) {
     this.host = host
     this.socket = socket
     this.writer = new GatheredWriter(socket)
+    this.tls = tls
+    this.#refusal = refusal
     this.peer = { address: plainAddress(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 }
     this.local = { address: plainAddress(socket.localAddress ?? ''), port: socket.localPort ?? 0 }
     this.deadlineMs = host.nowMs + host.options.deadlines.headMs
@@ -211,6 +223,10 @@ export class ClientConnection implements FrontConnection {
       this.#refuse(head.status, head.message)
       return false
     }
+    if (this.#refusal !== null) {
+      this.#refuse(400, this.#refusal, head.headers)
+      return false
+    }
     this.#pending = head.end === this.#pending.length ? EMPTY : this.#pending.subarray(head.end)
     this.#begin(head)
     return true
@@ -278,11 +294,11 @@ export class ClientConnection implements FrontConnection {
 
   // -------------------------------------------------------------------------------------------------------------------------------------- endings
 
-  /** A complete answer to bytes that were no request; nothing of them is in it. */
-  #refuse(status: number, message?: string): void {
+  /** A complete answer to bytes that were no request, or none for us; nothing of them is in it. */
+  #refuse(status: number, message?: string, head: HeaderList | null = null): void {
     const { shown, product, errorDefaultType, onBadRequest } = this.host.options
     const id = newRequestId()
-    const { contentType, body } = renderFailure(null, status, message, id, errorDefaultType)
+    const { contentType, body } = renderFailure(head, status, message, id, errorDefaultType)
     onBadRequest(status, this.peer.address, id)
     const headers = HeaderList.fromRaw(['Content-Type', contentType, 'Connection', 'close', 'Date', this.host.date])
     if (shown.server) headers.add('Server', product)
@@ -413,7 +429,7 @@ class Exchange implements Downstream, IncomingBody {
   }
 
   get tls(): TlsFacts | null {
-    return null
+    return this.#connection.tls
   }
 
   get connection(): ConnectionFacts {

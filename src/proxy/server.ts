@@ -1,12 +1,22 @@
-/** The front: listeners, the clock of their connections, and the end of both. What happens on one connection is in client-connection.ts. */
+/**
+ * The front: listeners, the clock of their connections, and the end of both. What happens on one connection is in client-connection.ts.
+ *
+ *   #accept a raw socket > #secure: TLS, if the listener has it > #serve what the client speaks
+ *
+ * Every connection is known to the front from the first of these steps on, so that deadlines, drain and destroy reach it.
+ */
 import { createServer, type Server, type Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import { ClientConnection, type ConnectionHost, type FrontConnection, type FrontOptions } from './client-connection.ts'
+import { type FrontTls, type Handshake, type HandshakeHost, Handshakes, tlsFactsOf } from './handshake.ts'
 
 /** Counters of one front, as the Status API shows them. */
 export interface FrontCounters {
   accepted: number
   active: number
   requests: number
+  /** TLS handshakes that came to nothing. */
+  handshakesFailed: number
 }
 
 export interface Front {
@@ -21,6 +31,8 @@ export interface Front {
   drain(): Promise<void>
   /** Cuts all connections. */
   destroy(): void
+  /** Session tickets are sealed with these from now on. Nothing to do without TLS. */
+  setTicketKeys(keys: Buffer): void
 }
 
 /** How often deadlines are looked at, at most. */
@@ -28,22 +40,28 @@ const SWEEP_MS = 500
 /** How long an idle connection stays open while draining. */
 const DRAIN_GRACE_MS = 300
 
-export function createFront(options: FrontOptions): Front {
-  return new NetFront(options)
+/** The answer to a client that speaks no TLS where we do (nginx, status 497). */
+const PLAIN_ON_TLS = 'The plain HTTP request was sent to HTTPS port'
+
+/** @param tls null for a listener in clear */
+export function createFront(options: FrontOptions, tls: FrontTls | null): Front {
+  return new NetFront(options, tls)
 }
 
-class NetFront implements Front, ConnectionHost {
+class NetFront implements Front, ConnectionHost, HandshakeHost {
   readonly server: Server
-  readonly counters: FrontCounters = { accepted: 0, active: 0, requests: 0 }
+  readonly counters: FrontCounters = { accepted: 0, active: 0, requests: 0, handshakesFailed: 0 }
   readonly options: FrontOptions
   draining = false
   nowMs = Date.now()
   date = new Date().toUTCString()
   readonly #connections = new Set<FrontConnection>()
+  readonly #handshakes: Handshakes | null
   #dateSecond = 0
 
-  constructor(options: FrontOptions) {
+  constructor(options: FrontOptions, tls: FrontTls | null) {
     this.options = options
+    this.#handshakes = tls === null ? null : new Handshakes(this, tls)
     this.server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket))
     const { headMs, bodyMs, sendMs, keepaliveMs, lingeringMs } = options.deadlines
     const period = Math.max(25, Math.min(SWEEP_MS, headMs / 4, bodyMs / 4, sendMs / 4, keepaliveMs / 4, lingeringMs / 4))
@@ -55,7 +73,41 @@ class NetFront implements Front, ConnectionHost {
   #accept(socket: Socket): void {
     this.counters.accepted++
     this.counters.active++
-    this.#connections.add(new ClientConnection(this, socket))
+    this.#secure(socket)
+  }
+
+  #secure(socket: Socket): void {
+    if (this.#handshakes === null) this.#serve(socket)
+    else this.#connections.add(this.#handshakes.begin(socket))
+  }
+
+  /** Here the protocol is chosen: by ALPN, where there is TLS. */
+  #serve(socket: Socket): void {
+    const tls = socket instanceof TLSSocket ? tlsFactsOf(socket) : null
+    this.#connections.add(new ClientConnection(this, socket, tls))
+  }
+
+  get handshakeMs(): number {
+    return this.options.deadlines.headMs
+  }
+
+  onSecure(handshake: Handshake, socket: TLSSocket): void {
+    this.#connections.delete(handshake)
+    this.#serve(socket)
+  }
+
+  onPlain(handshake: Handshake, socket: Socket): void {
+    this.#connections.delete(handshake)
+    this.#connections.add(new ClientConnection(this, socket, null, PLAIN_ON_TLS))
+  }
+
+  onHandshakeFailed(reason: string, peer: string): void {
+    this.counters.handshakesFailed++
+    this.options.onHandshakeFailed(reason, peer)
+  }
+
+  setTicketKeys(keys: Buffer): void {
+    this.#handshakes?.setTicketKeys(keys)
   }
 
   onClosed(connection: FrontConnection): void {

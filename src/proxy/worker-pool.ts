@@ -14,7 +14,9 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Log } from '../telemetry/log.ts'
 import { lastingMetrics, type MetricSnapshot, mergeMetrics } from '../telemetry/metrics.ts'
 import { GatewayError } from '../util/errors.ts'
+import type { CertificatePair } from './certificates.ts'
 import type { Frame, FrameObject } from './snapshot.ts'
+import { TicketKeys } from './ticket-keys.ts'
 import type { FromWorker, ToWorker, WorkerStats } from './worker-protocol.ts'
 import type { WorkerSecrets, WorkerSettings } from './worker-settings.ts'
 
@@ -28,6 +30,8 @@ export class WorkerStartError extends GatewayError {
 export interface WorkerPoolOptions {
   readonly settings: WorkerSettings
   readonly secrets: WorkerSecrets
+  /** The node's own, for TLS listeners; empty when there are none. */
+  readonly certificates: readonly CertificatePair[]
   readonly count: number
   readonly log: Log
   readonly onObject: (object: FrameObject) => void
@@ -77,8 +81,10 @@ interface StatsQuestion {
 
 export class WorkerPool {
   readonly #options: WorkerPoolOptions
+  readonly #ticketKeys = new TicketKeys()
   #settings: WorkerSettings
   #secrets: WorkerSecrets
+  #certificates: readonly CertificatePair[]
   #count: number
   /** Listeners as configured, before ports were chosen. */
   #asked: WorkerSettings['proxy_listen']
@@ -99,12 +105,20 @@ export class WorkerPool {
     this.#options = options
     this.#settings = options.settings
     this.#secrets = options.secrets
+    this.#certificates = options.certificates
     this.#count = options.count
     this.#asked = options.settings.proxy_listen
+    this.#rotateTicketKeys()
     cluster.setupPrimary({
       exec: join(import.meta.dirname, '..', `worker-main${extname(import.meta.filename)}`),
       serialization: 'advanced',
       args: [],
+    })
+  }
+
+  #rotateTicketKeys(): void {
+    this.#ticketKeys.rotate(this.#settings.ssl_session_timeout, () => {
+      for (const member of this.#members) this.#tell(member, { type: 'ticket-keys', keys: this.#ticketKeys.current })
     })
   }
 
@@ -146,23 +160,26 @@ export class WorkerPool {
    * A new generation of workers takes over; the old one answers what it has and ends.
    * @throws {WorkerStartError} the new ones cannot start; the old ones serve on
    */
-  async replace(settings: WorkerSettings, secrets: WorkerSecrets, count: number): Promise<void> {
+  async replace(settings: WorkerSettings, secrets: WorkerSecrets, certificates: readonly CertificatePair[], count: number): Promise<void> {
     const old = [...this.#members].filter(({ state }) => state !== 'draining')
-    const before = { settings: this.#settings, secrets: this.#secrets, count: this.#count }
+    const before = { settings: this.#settings, secrets: this.#secrets, certificates: this.#certificates, count: this.#count }
     const sameListeners = isDeepStrictEqual(settings.proxy_listen, this.#asked)
     this.#settings = sameListeners ? { ...settings, proxy_listen: this.#settings.proxy_listen } : settings
     this.#secrets = secrets
+    this.#certificates = certificates
     this.#count = count
     try {
       await this.#startGeneration()
     } catch (error) {
       this.#settings = before.settings
       this.#secrets = before.secrets
+      this.#certificates = before.certificates
       this.#count = before.count
       for (const member of this.#members) if (!old.includes(member)) this.#kill(member)
       throw error
     }
     this.#asked = settings.proxy_listen
+    this.#rotateTicketKeys()
     for (const member of old) this.#drainMember(member)
   }
 
@@ -186,7 +203,13 @@ export class WorkerPool {
     worker.on('message', (message: FromWorker) => this.#receive(member, message))
     worker.on('exit', (code, signal) => this.#lose(member, code, signal))
     worker.on('error', (error) => this.#options.log.error('worker failed', { pid: worker.process.pid, reason: error.message }))
-    this.#tell(member, { type: 'start', settings: this.#settings, secrets: this.#secrets })
+    this.#tell(member, {
+      type: 'start',
+      settings: this.#settings,
+      secrets: this.#secrets,
+      certificates: this.#certificates,
+      ticketKeys: this.#ticketKeys.current,
+    })
     return member
   }
 
@@ -333,6 +356,7 @@ export class WorkerPool {
   /** Ends all workers when what they have is answered. */
   async drain(): Promise<void> {
     this.#ending = true
+    this.#ticketKeys.stop()
     for (const member of this.#members) this.#drainMember(member)
     await this.#until(() => this.#members.size === 0)
   }
@@ -340,6 +364,7 @@ export class WorkerPool {
   /** Ends all workers at once. */
   async stop(): Promise<void> {
     this.#ending = true
+    this.#ticketKeys.stop()
     for (const member of this.#members) this.#tell(member, { type: 'stop' })
     await this.#until(() => this.#members.size === 0, 1_000)
     await this.#killAll()

@@ -9,6 +9,12 @@ const NAMES = [
   'proxy_error_log',
   'proxy_listen',
   'port_maps',
+  'ssl_cipher_suite',
+  'ssl_ciphers',
+  'ssl_protocols',
+  'ssl_prefer_server_ciphers',
+  'ssl_session_tickets',
+  'ssl_session_timeout',
   'headers',
   'headers_upstream',
   'trusted_ips',
@@ -68,13 +74,19 @@ export function workerSecrets({ client_ssl: on, client_ssl_cert: cert, client_ss
   return { clientCertificate: { cert: readCertificate(cert), key: readCertificate(key.reveal()) } }
 }
 
-/** Settings that a reload puts in force: those of the workers, and what says how many there are and what a declarative start loads. */
+/** Settings that a reload puts in force: those of the workers, what says how many there are, certificates, and what a declarative start loads. */
 export const RELOADED: ReadonlySet<string> = new Set([
   ...NAMES,
   'client_ssl',
   'client_ssl_cert',
   'client_ssl_cert_key',
   'nginx_worker_processes',
+  'ssl_cert',
+  'ssl_cert_key',
+  'admin_ssl_cert',
+  'admin_ssl_cert_key',
+  'status_ssl_cert',
+  'status_ssl_cert_key',
   'declarative_config',
   'declarative_config_string',
 ])

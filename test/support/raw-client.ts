@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
+import { type ConnectionOptions, connect as connectTls, TLSSocket } from 'node:tls'
 import { parseResponse, type RawResponse } from './raw-message.ts'
 import { RawSocket } from './raw-socket.ts'
 
@@ -10,6 +11,8 @@ export type RawOptions = {
   host?: string
   /** For each wait, default 10 000. */
   timeoutMs?: number
+  /** Speaks TLS; certificates are verified only where this says how. */
+  tls?: ConnectionOptions
 }
 
 /** The other side did not do what was waited for; `received` is what it sent and nobody read. */
@@ -31,11 +34,20 @@ export class RawConnection extends RawSocket implements AsyncDisposable {
     this.#timeoutMs = timeoutMs
   }
 
-  /** @throws the socket's error when the connection is refused */
-  static async open(port: number, { host = '127.0.0.1', timeoutMs = 10_000 }: RawOptions = {}): Promise<RawConnection> {
-    const socket = connect({ port, host, noDelay: true })
-    await once(socket, 'connect')
+  /** @throws the socket's error when the connection is refused, or its TLS handshake */
+  static async open(port: number, { host = '127.0.0.1', timeoutMs = 10_000, tls }: RawOptions = {}): Promise<RawConnection> {
+    const socket =
+      tls === undefined
+        ? connect({ port, host, noDelay: true })
+        : connectTls({ port, host, rejectUnauthorized: tls.ca !== undefined, ...tls })
+    await once(socket, tls === undefined ? 'connect' : 'secureConnect')
     return new RawConnection(socket, timeoutMs)
+  }
+
+  /** The TLS socket. @throws {TypeError} the connection is in clear */
+  get tls(): TLSSocket {
+    if (this.socket instanceof TLSSocket) return this.socket
+    throw new TypeError('the connection does not speak TLS')
   }
 
   /** What has come and was not read. */
