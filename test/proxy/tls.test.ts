@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type EchoUpstream, startEchoUpstream } from '../../demo/echo-upstream.ts'
 import { listen } from '../../demo/listening.ts'
 import { createSelfSigned, type SelfSigned } from '../../src/util/self-signed.ts'
+import { selfSigned } from '../support/certificates.ts'
 import { type Gateway, type GatewayOptions, GatewayStartError, startGateway } from '../support/gateway.ts'
 import { headerOf, RawConnection } from '../support/raw-client.ts'
 import { runProgram } from '../support/run-program.ts'
@@ -409,3 +410,27 @@ async function makeCertificate(commonName: string): Promise<SelfSigned> {
 async function startAndStop(options: GatewayOptions): Promise<void> {
   await (await startGateway(options)).stop()
 }
+
+test('certificates and SNIs of the Admin API are shown at once, a rotation too; an invalid one is refused and changes nothing', async () => {
+  await using gateway = await startGateway({ env: TLS_LISTEN, workers: 2 })
+  const [, tls] = await portsOf(gateway)
+  const [one, two] = [selfSigned({ name: 'one.test' }), selfSigned({ name: 'two.test' })]
+  const shown = async (servername: string): Promise<string> => {
+    await using connection = await RawConnection.open(tls, { tls: { servername } })
+    return connection.tls.getPeerX509Certificate()?.fingerprint256 ?? ''
+  }
+  const printOf = (pem: string): string => new X509Certificate(pem).fingerprint256
+  const node = await shown('one.test')
+  const created = await gateway.admin('POST', '/certificates', { cert: one.cert, key: one.key, snis: ['one.test', '*.one.test'] })
+  assert.equal(created.status, 201)
+  for (const name of ['one.test', 'a.one.test']) assert.equal(await shown(name), printOf(one.cert))
+  assert.equal(await shown('other.test'), node)
+  const faulty = await gateway.admin('PATCH', '/certificates/one.test', { cert: two.cert })
+  assert.equal(faulty.status, 400)
+  assert.match(JSON.stringify(faulty.json), /certificate does not match key/)
+  assert.equal(await shown('one.test'), printOf(one.cert))
+  assert.equal((await gateway.admin('PATCH', '/certificates/one.test', { cert: two.cert, key: two.key })).status, 200)
+  for (let i = 0; i < 4; i++) assert.equal(await shown('one.test'), printOf(two.cert))
+  assert.equal((await gateway.admin('DELETE', '/certificates/one.test')).status, 204)
+  assert.equal(await shown('one.test'), node)
+})
