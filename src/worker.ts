@@ -119,11 +119,11 @@ class Worker {
       replayBytes: Math.max(REPLAY_BYTES, settings.client_body_buffer_size),
       portMap: new Map(settings.port_maps.map((pair) => pair.split(':').map(Number)).map(([seen, own]) => [own as number, seen as number])),
     }
-    this.#front = settings.proxy_listen.map(() => this.#createFront())
+    this.#front = settings.proxy_listen.map(({ http2 }) => this.#createFront(http2))
     this.#closers = [() => upstream.close(), () => clients.close(), () => accessLog.close()]
   }
 
-  #createFront(): Front {
+  #createFront(priorKnowledge: boolean): Front {
     const { large_client_header_buffers: buffers } = this.#settings
     return createFront({
       limits: { lineBytes: buffers.size, headBytes: buffers.count * buffers.size, lines: MAX_HEADER_LINES },
@@ -137,6 +137,9 @@ class Worker {
       maxRequests: this.#settings.keepalive_requests,
       handle: (downstream) => handle(downstream, this.#runtime),
       onBadRequest: (status, peer, requestId) => this.#log.info('bad request', { status, peer, request_id: requestId }),
+      onFlood: (peer) => this.#log.warn('client reset too many HTTP/2 streams', { peer }),
+      priorKnowledge,
+      maxConcurrentStreams: this.#settings.http2_max_concurrent_streams,
       product: PRODUCT,
       shown: this.#runtime.shown,
       errorDefaultType: this.#settings.error_default_type,

@@ -15,9 +15,8 @@
  *
  * Deadlines are looked at by the front's sweep, a few times a second: a connection only stores when its time is up.
  */
-import { randomFillSync } from 'node:crypto'
 import type { Socket } from 'node:net'
-import type { BodySink } from '../http/body.ts'
+import { type BodySink, collectBody } from '../http/body.ts'
 import type { Downstream, Endpoint, IncomingBody, TlsFacts } from '../http/exchange.ts'
 import { ChunkedDecoder, chunkHead, LAST_CHUNK, MALFORMED, NEED_MORE } from '../http/h1/chunked.ts'
 import type { HeadLimits, RequestHead } from '../http/h1/head.ts'
@@ -26,10 +25,10 @@ import { CHUNKED, hasNoBody, lengthOf, type MessageLength, NO_BODY, UNTIL_CLOSE 
 import { keepsAlive } from '../http/h1/persistence.ts'
 import { joined, responseText } from '../http/h1/serialise.ts'
 import { isViolation } from '../http/h1/violation.ts'
-import { HeaderList } from '../http/headers.ts'
+import type { HeaderList } from '../http/headers.ts'
 import { BodyTimeoutError, type ClientBodyError, MalformedBodyError } from './client-body-error.ts'
-import { renderFailure } from './error-responses.ts'
 import { plainAddress } from './forwarded.ts'
+import { bareRefusal } from './refusal.ts'
 import type { ShownHeaders } from './runtime.ts'
 
 /** Deadlines of the front, milliseconds. */
@@ -55,6 +54,12 @@ export interface FrontOptions {
   readonly handle: (downstream: Downstream) => void
   /** A connection whose bytes were no request: for the log. */
   readonly onBadRequest: (status: number, peer: string, requestId: string) => void
+  /** A client of HTTP/2 reset more streams than it may: for the log. */
+  readonly onFlood: (peer: string) => void
+  /** A connection in clear may begin with HTTP/2. */
+  readonly priorKnowledge: boolean
+  /** Streams of one HTTP/2 connection at a time. */
+  readonly maxConcurrentStreams: number
   readonly product: string
   readonly shown: ShownHeaders
   readonly errorDefaultType: string
@@ -81,6 +86,8 @@ export interface FrontConnection {
   readonly isIdle: boolean
   /** The sweep found the deadline passed. */
   expire(): void
+  /** The front began to drain: what is under way is the last. */
+  drain(): void
   /** Cuts the connection. */
   destroy(): void
 }
@@ -89,22 +96,6 @@ export interface FrontConnection {
 const DISCARD_BYTES = 65_536
 const EMPTY = Buffer.alloc(0)
 const NEVER = Number.POSITIVE_INFINITY
-
-/** 32 lower-case hexadecimal digits, new for each request, never taken from the client. */
-export function newRequestId(): string {
-  if (randomness.at === RANDOM_BYTES) {
-    randomFillSync(randomness.bytes)
-    randomness.at = 0
-  }
-  const { bytes, at } = randomness
-  randomness.at += ID_BYTES
-  return bytes.toString('hex', at, at + ID_BYTES)
-}
-
-const ID_BYTES = 16
-const RANDOM_BYTES = 4096
-/** Random bytes for the next ids: asking the system for each would cost more than the id. */
-const randomness = { bytes: Buffer.alloc(RANDOM_BYTES), at: RANDOM_BYTES }
 
 type State = 'idle' | 'head' | 'exchange' | 'drain' | 'lingering' | 'closed'
 
@@ -259,16 +250,8 @@ export class ClientConnection implements FrontConnection {
 
   /** A complete answer to bytes that were no request; nothing of them is in it. */
   #refuse(status: number, message?: string): void {
-    const { shown, product, errorDefaultType, onBadRequest } = this.host.options
-    const id = newRequestId()
-    const { contentType, body } = renderFailure(null, status, message, id, errorDefaultType)
-    onBadRequest(status, this.peer.address, id)
-    const headers = HeaderList.fromRaw(['Content-Type', contentType, 'Connection', 'close', 'Date', this.host.date])
-    if (shown.server) headers.add('Server', product)
-    if (shown.responseLatency) headers.add('X-Kong-Response-Latency', '0')
-    if (shown.requestId) headers.add('X-Kong-Request-Id', id)
-    const bytes = Buffer.from(body)
-    this.socket.write(joined(responseText(status, undefined, headers, lengthOf(bytes.length)), bytes, ''))
+    const { headers, body } = bareRefusal(this.host, status, message, this.peer.address)
+    this.socket.write(joined(responseText(status, undefined, headers, lengthOf(body.length)), body, ''))
     this.linger()
   }
 
@@ -284,6 +267,9 @@ export class ClientConnection implements FrontConnection {
     this.socket.end()
     this.#holdIf(false)
   }
+
+  /** HTTP/1.1 cannot say it before the next answer does. */
+  drain(): void {}
 
   /** Cuts the connection. */
   destroy(): void {
@@ -396,26 +382,7 @@ class Exchange implements Downstream, IncomingBody {
   // ------------------------------------------------------------------------------------------------------------------------- the request's body
 
   collect(limitBytes: number): Promise<{ readonly bytes: Buffer; readonly complete: boolean }> {
-    return new Promise((resolve, reject) => {
-      const chunks: Buffer[] = []
-      let size = 0
-      const settle = (complete: boolean): void => {
-        this.#sink = null
-        this.wantsBody = false
-        resolve({ bytes: Buffer.concat(chunks, size), complete })
-      }
-      this.read({
-        onChunk: (chunk) => {
-          chunks.push(Buffer.from(chunk))
-          size += chunk.length
-          if (size <= limitBytes) return true
-          settle(false)
-          return false
-        },
-        onEnd: () => settle(true),
-        onError: reject,
-      })
-    })
+    return collectBody(this, limitBytes)
   }
 
   read(sink: BodySink): void {

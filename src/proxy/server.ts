@@ -1,6 +1,13 @@
-/** The front: listeners, the clock of their connections, and the end of both. What happens on one connection is in client-connection.ts. */
+/**
+ * The front: listeners, the clock of their connections, and the end of both. What happens on one connection is in client-connection.ts and
+ * h2-connection.ts.
+ */
 import { createServer, type Server, type Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import type { TlsFacts } from '../http/exchange.ts'
 import { ClientConnection, type ConnectionHost, type FrontConnection, type FrontOptions } from './client-connection.ts'
+import { H2Connection } from './h2-connection.ts'
+import { ProtocolChoice } from './protocol-choice.ts'
 
 /** Counters of one front, as the Status API shows them. */
 export interface FrontCounters {
@@ -12,6 +19,8 @@ export interface FrontCounters {
 export interface Front {
   readonly server: Server
   readonly counters: FrontCounters
+  /** Serves a connection that was accepted elsewhere; a TLS connection whose handshake is done. */
+  serve(socket: Socket): void
   /**
    * No new connections; every answer closes its connection. Resolves when the last one is closed. A connection that is idle stays open for a moment: its next
    * request may be on the way already, and would be lost.
@@ -42,7 +51,7 @@ class NetFront implements Front, ConnectionHost {
 
   constructor(options: FrontOptions) {
     this.options = options
-    this.server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket))
+    this.server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.serve(socket))
     const { headMs, bodyMs, sendMs, keepaliveMs, lingeringMs } = options.deadlines
     const period = Math.max(25, Math.min(SWEEP_MS, headMs / 4, bodyMs / 4, sendMs / 4, keepaliveMs / 4, lingeringMs / 4))
     const sweep = setInterval(() => this.#sweep(), period)
@@ -50,10 +59,48 @@ class NetFront implements Front, ConnectionHost {
     this.server.once('close', () => clearInterval(sweep))
   }
 
-  #accept(socket: Socket): void {
+  serve(socket: Socket): void {
     this.counters.accepted++
     this.counters.active++
-    this.#connections.add(new ClientConnection(this, socket))
+    if (socket instanceof TLSSocket) this.#serveTls(socket)
+    else if (this.options.priorKnowledge) this.#serveByFirstBytes(socket)
+    else this.#serveHttp1(socket)
+  }
+
+  /** ALPN has decided (RFC 7301); a client that did not ask speaks HTTP/1.1. */
+  #serveTls(socket: TLSSocket): void {
+    if (socket.alpnProtocol === 'h2') this.#serveHttp2(socket, tlsFacts(socket))
+    else this.#serveHttp1(socket)
+  }
+
+  #serveByFirstBytes(socket: Socket): void {
+    const choice = new ProtocolChoice(
+      socket,
+      this.nowMs + this.options.deadlines.headMs,
+      (http2) => {
+        this.#connections.delete(choice)
+        if (http2) this.#serveHttp2(socket, null)
+        else {
+          this.#serveHttp1(socket)
+          socket.resume()
+        }
+      },
+      () => this.onClosed(choice),
+    )
+    this.#connections.add(choice)
+  }
+
+  #serveHttp1(socket: Socket): void {
+    this.#keep(new ClientConnection(this, socket))
+  }
+
+  #serveHttp2(socket: Socket, tls: TlsFacts | null): void {
+    this.#keep(new H2Connection(this, socket, tls))
+  }
+
+  #keep(connection: FrontConnection): void {
+    this.#connections.add(connection)
+    if (this.draining) connection.drain()
   }
 
   onClosed(connection: FrontConnection): void {
@@ -73,6 +120,7 @@ class NetFront implements Front, ConnectionHost {
 
   drain(): Promise<void> {
     this.draining = true
+    for (const connection of this.#connections) connection.drain()
     const sweep = setInterval(() => {
       for (const connection of this.#connections) if (connection.isIdle) connection.destroy()
     }, DRAIN_GRACE_MS)
@@ -87,4 +135,9 @@ class NetFront implements Front, ConnectionHost {
   destroy(): void {
     for (const connection of this.#connections) connection.destroy()
   }
+}
+
+function tlsFacts(socket: TLSSocket): TlsFacts {
+  const name = 'servername' in socket && typeof socket.servername === 'string' ? socket.servername.toLowerCase() : null
+  return { serverName: name, version: socket.getProtocol() ?? '', cipher: socket.getCipher().name }
 }
