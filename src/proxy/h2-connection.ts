@@ -14,7 +14,8 @@
  *   streams at a time             http2_max_concurrent_streams; those above are refused, and as many refusals as streams are allowed end the connection
  *   streams that end early        {@link RESET_BURST}, refilled by {@link RESETS_PER_S} (CVE-2023-44487): whoever reset them, as a client can make the server
  *                                 reset (CVE-2025-8671); then GOAWAY (ENHANCE_YOUR_CALM)
- *   frames that break rules       {@link MAX_INVALID_FRAMES}
+ *   frames that break rules       {@link MAX_INVALID_FRAMES} where nghttp2 resets their stream; Node.js ends the connection at once where they break flow
+ *                                 control or the length of a body
  *   header list, number of lines  those of HTTP/1.1; the stream is reset
  *   CONTINUATION frames, answers to PING and SETTINGS that the client does not read, entries of a SETTINGS frame: 8, 1000, 32, by nghttp2 and Node.js
  */
@@ -85,6 +86,8 @@ export class H2Connection implements FrontConnection {
       maxSessionInvalidFrames: MAX_INVALID_FRAMES,
       maxSessionRejectedStreams: maxConcurrentStreams,
       maxSessionMemory: SESSION_MEGABYTES,
+      // Node.js would leave such lines out, and serve the request without them: h2-head.ts refuses it.
+      strictFieldWhitespaceValidation: false,
       // What an upstream repeats is the upstream's affair.
       strictSingleValueFields: false,
     })

@@ -4,7 +4,7 @@ import { REQUEST_HOP } from '../http/field-marks.ts'
 import type { HeadLimits } from '../http/h1/head.ts'
 import { HEAD_TOO_LARGE, TARGET_TOO_LONG } from '../http/h1/violation.ts'
 import { HeaderList } from '../http/headers.ts'
-import { consistsOf, METHOD, TARGET } from '../http/octets.ts'
+import { consistsOf, HTAB, METHOD, SP, TARGET } from '../http/octets.ts'
 
 export interface StreamHead {
   readonly method: string
@@ -27,6 +27,8 @@ const LINE_BYTES = 4
 const METHOD_BYTES = 32
 /** Never in HTTP/2 (RFC 9113 section 8.2.2); `TE` has a rule of its own. */
 const CONNECTION_FIELDS = ['connection', 'proxy-connection', 'keep-alive', 'transfer-encoding', 'upgrade']
+
+const WHITE_SPACE: ReadonlySet<number> = new Set([SP, HTAB])
 
 interface PseudoFields {
   method: string
@@ -101,7 +103,7 @@ function addFields(
   for (let i = first; i + 1 < raw.length; i += 2) {
     const name = raw[i] as string
     const value = raw[i + 1] as string
-    if (name.startsWith(':') || name !== name.toLowerCase()) return undefined
+    if (name.startsWith(':') || name !== name.toLowerCase() || isPadded(value)) return undefined
     const size = name.length + value.length + LINE_BYTES
     bytes += size
     oversize ||= size > lineBytes
@@ -116,6 +118,11 @@ function addFields(
   // Crumbs are one line again (RFC 9113 section 8.2.3).
   if (crumbs !== undefined && crumbs.length > 1) headers.set('cookie', crumbs.join('; '))
   return { bytes, oversize }
+}
+
+/** White space at either end is no part of a value (RFC 9113 section 8.2.1). */
+function isPadded(value: string): boolean {
+  return value !== '' && (WHITE_SPACE.has(value.charCodeAt(0)) || WHITE_SPACE.has(value.charCodeAt(value.length - 1)))
 }
 
 /** `Host` beside an equal `:authority` says nothing new; one that differs stays, and two `Host` lines are refused (RFC 9113 section 8.3.1). */
