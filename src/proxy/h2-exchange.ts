@@ -291,7 +291,17 @@ export class H2Exchange implements Downstream, IncomingBody {
     this.#onAbandoned = null
     this.#cut = true
     this.#waiting = []
-    if (!this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+    this.#reset(constants.NGHTTP2_INTERNAL_ERROR)
+  }
+
+  /**
+   * RST_STREAM instead of an end. `close` would end the writable side first, and Node.js would send that as END_STREAM before the reset: a truncated answer would
+   * look complete. A side that has nothing to do at its end sends nothing.
+   */
+  #reset(code: number): void {
+    if (this.#stream.destroyed) return
+    this.#stream._final = (done) => done()
+    this.#stream.close(code)
   }
 
   onAbandoned(listener: () => void): void {
@@ -318,10 +328,7 @@ export class H2Exchange implements Downstream, IncomingBody {
   expire(): void {
     this.deadlineMs = NEVER
     const sink = this.#sink
-    if (this.#answered || this.#full || sink === null) {
-      if (!this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_CANCEL)
-      return
-    }
+    if (this.#answered || this.#full || sink === null) return this.#reset(constants.NGHTTP2_CANCEL)
     this.#sink = null
     this.#hold()
     sink.onError(new BodyTimeoutError())
