@@ -146,11 +146,11 @@ class Worker {
       portMap: new Map(settings.port_maps.map((pair) => pair.split(':').map(Number)).map(([seen, own]) => [own as number, seen as number])),
     }
     this.#tls = start.certificates.length === 0 ? null : new WorkerTls(start, log, (reference) => this.#resolve(reference))
-    this.#front = settings.proxy_listen.map(({ ssl }) => this.#createFront(ssl ? (this.#tls?.front ?? null) : null))
+    this.#front = settings.proxy_listen.map(({ ssl, http2 }) => this.#createFront(ssl ? (this.#tls?.front(http2) ?? null) : null, http2))
     this.#closers = [() => upstream.close(), () => clients.close(), () => accessLog.close()]
   }
 
-  #createFront(tls: FrontTls | null): Front {
+  #createFront(tls: FrontTls | null, http2: boolean): Front {
     const { large_client_header_buffers: buffers } = this.#settings
     const options: FrontOptions = {
       limits: { lineBytes: buffers.size, headBytes: buffers.count * buffers.size, lines: MAX_HEADER_LINES },
@@ -165,6 +165,9 @@ class Worker {
       handle: (downstream) => handle(downstream, this.#runtime),
       onBadRequest: (status, peer, requestId) => this.#log.info('bad request', { status, peer, request_id: requestId }),
       onHandshakeFailed: (reason, peer) => this.#log.info('TLS handshake failed', { reason, peer }),
+      onFlood: (peer) => this.#log.warn('client reset too many HTTP/2 streams', { peer }),
+      priorKnowledge: http2,
+      maxConcurrentStreams: this.#settings.http2_max_concurrent_streams,
       product: PRODUCT,
       shown: this.#runtime.shown,
       errorDefaultType: this.#settings.error_default_type,
@@ -323,7 +326,7 @@ class Worker {
 
 /** TLS of this worker's listeners: the certificates in force. */
 class WorkerTls {
-  readonly front: FrontTls
+  readonly #front: FrontTls
   readonly #log: Log
   readonly #resolve: (reference: string) => string
   readonly #shared: TlsProfile
@@ -336,11 +339,16 @@ class WorkerTls {
     this.#resolve = resolve
     this.#shared = tlsProfile(settings)
     this.#own = createIdentity(certificates, this.#shared)
-    this.front = {
+    this.#front = {
       choose: (serverName) => this.#store?.choose(serverName) ?? this.#own,
       alpn: ['http/1.1'],
       ticketKeys: Buffer.from(ticketKeys),
     }
+  }
+
+  /** For a listener, with HTTP/2 or without. */
+  front(http2: boolean): FrontTls {
+    return http2 ? { ...this.#front, alpn: ['h2', 'http/1.1'] } : this.#front
   }
 
   /** Handshakes from now on are answered with the certificates of `frame`. */

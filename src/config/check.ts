@@ -44,8 +44,8 @@ function checkAvailability(settings: Settings): string[] {
 
 function checkListeners(name: ListenerSetting, listeners: readonly Listener[]): string[] {
   return listeners.flatMap((listener) => [
-    ...(listener.http2 && !listener.ssl
-      ? [`${name}: HTTP/2 without TLS is not available yet, remove http2 from '${listener.listener}'`]
+    ...(listener.http2 && !listener.ssl && name !== 'proxy_listen'
+      ? [`${name}: HTTP/2 without TLS is for proxy_listen alone, remove http2 from '${listener.listener}'`]
       : []),
     ...(listener.proxy_protocol
       ? [`${name}: the PROXY protocol is not available yet, remove proxy_protocol from '${listener.listener}'`]

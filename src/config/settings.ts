@@ -51,7 +51,7 @@ const logs = {
 const listening = {
   proxy_listen: setting(kind.listeners, {
     default: '0.0.0.0:8000 reuseport backlog=16384, 0.0.0.0:8443 http2 ssl reuseport backlog=16384',
-    description: 'Where clients connect: comma list of `ip:port [ssl] [backlog=N] …`, or `off`. Port 0 lets the system choose.',
+    description: 'Where clients connect: comma list of `ip:port [ssl] [http2] [backlog=N] …`, or `off`. Port 0 lets the system choose.',
   }),
   admin_listen: setting(kind.listeners, {
     default: '127.0.0.1:8001 reuseport backlog=16384, 127.0.0.1:8444 http2 ssl reuseport backlog=16384',
@@ -256,6 +256,11 @@ const limits = {
     default: '10000',
     aliases: ['nginx_http_keepalive_requests', 'nginx_proxy_keepalive_requests'],
     description: 'Requests after which a client connection is closed.',
+  }),
+  http2_max_concurrent_streams: setting(kind.integer({ min: 1, max: 1000 }), {
+    default: '128',
+    aliases: ['nginx_http_http2_max_concurrent_streams', 'nginx_proxy_http2_max_concurrent_streams'],
+    description: 'Requests under way at a time on one HTTP/2 connection of a client.',
   }),
   lingering_timeout: setting(kind.duration, {
     default: '5s',

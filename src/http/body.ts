@@ -16,3 +16,26 @@ export interface BodySource {
   /** Nobody wants the rest. */
   discard(): void
 }
+
+/**
+ * Collects up to `limitBytes`. `complete` is false where the body is longer: the rest is still to come, after the bytes answered.
+ * Rejects when the source breaks off.
+ */
+export function collectBody(source: BodySource, limitBytes: number): Promise<{ readonly bytes: Buffer; readonly complete: boolean }> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let size = 0
+    const settle = (complete: boolean): void => resolve({ bytes: Buffer.concat(chunks, size), complete })
+    source.read({
+      onChunk: (chunk) => {
+        chunks.push(Buffer.from(chunk))
+        size += chunk.length
+        if (size <= limitBytes) return true
+        settle(false)
+        return false
+      },
+      onEnd: () => settle(true),
+      onError: reject,
+    })
+  })
+}

@@ -13,7 +13,7 @@ export function createAccessLog(writer: LineWriter): (context: RequestContext) =
         startedAtMs,
         method: request.method,
         target: redactTarget(request.target),
-        version: request.version,
+        version: request.version === '2' ? '2.0' : request.version,
         status: record.status,
         bytes: record.bytesSent,
         referer: redactTarget(request.headers.get('referer') ?? '-'),

@@ -17,9 +17,8 @@
  *
  * Deadlines are looked at by the front's sweep, a few times a second: a connection only stores when its time is up.
  */
-import { randomFillSync } from 'node:crypto'
 import type { Socket } from 'node:net'
-import type { BodySink } from '../http/body.ts'
+import { type BodySink, collectBody } from '../http/body.ts'
 import type { ConnectionFacts, Downstream, Endpoint, IncomingBody, TlsFacts } from '../http/exchange.ts'
 import { GatheredWriter } from '../http/gathered-writer.ts'
 import { ChunkedDecoder, chunkHead, LAST_CHUNK, MALFORMED, NEED_MORE } from '../http/h1/chunked.ts'
@@ -29,10 +28,10 @@ import { CHUNKED, hasNoBody, lengthOf, type MessageLength, NO_BODY, UNTIL_CLOSE 
 import { keepsAlive } from '../http/h1/persistence.ts'
 import { joined, responseText } from '../http/h1/serialise.ts'
 import { isViolation } from '../http/h1/violation.ts'
-import { HeaderList } from '../http/headers.ts'
+import type { HeaderList } from '../http/headers.ts'
 import { BodyTimeoutError, type ClientBodyError, MalformedBodyError } from './client-body-error.ts'
-import { renderFailure } from './error-responses.ts'
 import { plainAddress } from './forwarded.ts'
+import { bareRefusal } from './refusal.ts'
 import type { ShownHeaders } from './runtime.ts'
 
 /** Deadlines of the front, milliseconds. */
@@ -60,6 +59,12 @@ export interface FrontOptions {
   readonly onBadRequest: (status: number, peer: string, requestId: string) => void
   /** A TLS handshake came to nothing: for the log. `reason` is a code of Node.js or OpenSSL. */
   readonly onHandshakeFailed: (reason: string, peer: string) => void
+  /** A client of HTTP/2 reset more streams than it may: for the log. */
+  readonly onFlood: (peer: string) => void
+  /** A connection in clear may begin with HTTP/2. */
+  readonly priorKnowledge: boolean
+  /** Streams of one HTTP/2 connection at a time. */
+  readonly maxConcurrentStreams: number
   readonly product: string
   readonly shown: ShownHeaders
   readonly errorDefaultType: string
@@ -88,6 +93,8 @@ export interface FrontConnection {
   readonly isReading: boolean
   /** The sweep found the deadline passed. */
   expire(): void
+  /** The front began to drain: what is under way is the last. */
+  drain(): void
   /** Cuts the connection. */
   destroy(): void
 }
@@ -96,22 +103,6 @@ export interface FrontConnection {
 const DISCARD_BYTES = 65_536
 const EMPTY = Buffer.alloc(0)
 const NEVER = Number.POSITIVE_INFINITY
-
-/** 32 lower-case hexadecimal digits, new for each request, never taken from the client. */
-export function newRequestId(): string {
-  if (randomness.at === RANDOM_BYTES) {
-    randomFillSync(randomness.bytes)
-    randomness.at = 0
-  }
-  const { bytes, at } = randomness
-  randomness.at += ID_BYTES
-  return bytes.toString('hex', at, at + ID_BYTES)
-}
-
-const ID_BYTES = 16
-const RANDOM_BYTES = 4096
-/** Random bytes for the next ids: asking the system for each would cost more than the id. */
-const randomness = { bytes: Buffer.alloc(RANDOM_BYTES), at: RANDOM_BYTES }
 
 /** Connections of this process so far: all listeners share the count. */
 const connections = { count: 0 }
@@ -296,16 +287,8 @@ export class ClientConnection implements FrontConnection {
 
   /** A complete answer to bytes that were no request, or none for us; nothing of them is in it. */
   #refuse(status: number, message?: string, head: HeaderList | null = null): void {
-    const { shown, product, errorDefaultType, onBadRequest } = this.host.options
-    const id = newRequestId()
-    const { contentType, body } = renderFailure(head, status, message, id, errorDefaultType)
-    onBadRequest(status, this.peer.address, id)
-    const headers = HeaderList.fromRaw(['Content-Type', contentType, 'Connection', 'close', 'Date', this.host.date])
-    if (shown.server) headers.add('Server', product)
-    if (shown.responseLatency) headers.add('X-Kong-Response-Latency', '0')
-    if (shown.requestId) headers.add('X-Kong-Request-Id', id)
-    const bytes = Buffer.from(body)
-    this.writer.write(joined(responseText(status, undefined, headers, lengthOf(bytes.length)), bytes, ''))
+    const { headers, body } = bareRefusal(this.host, status, message, this.peer.address, head)
+    this.writer.write(joined(responseText(status, undefined, headers, lengthOf(body.length)), body, ''))
     this.linger()
   }
 
@@ -331,6 +314,9 @@ export class ClientConnection implements FrontConnection {
     this.#pending = EMPTY
     return this.socket
   }
+
+  /** HTTP/1.1 cannot say it before the next answer does. */
+  drain(): void {}
 
   /** Cuts the connection. */
   destroy(): void {
@@ -451,26 +437,7 @@ class Exchange implements Downstream, IncomingBody {
   // ------------------------------------------------------------------------------------------------------------------------- the request's body
 
   collect(limitBytes: number): Promise<{ readonly bytes: Buffer; readonly complete: boolean }> {
-    return new Promise((resolve, reject) => {
-      const chunks: Buffer[] = []
-      let size = 0
-      const settle = (complete: boolean): void => {
-        this.#sink = null
-        this.wantsBody = false
-        resolve({ bytes: Buffer.concat(chunks, size), complete })
-      }
-      this.read({
-        onChunk: (chunk) => {
-          chunks.push(Buffer.from(chunk))
-          size += chunk.length
-          if (size <= limitBytes) return true
-          settle(false)
-          return false
-        },
-        onEnd: () => settle(true),
-        onError: reject,
-      })
-    })
+    return collectBody(this, limitBytes)
   }
 
   read(sink: BodySink): void {

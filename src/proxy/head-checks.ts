@@ -36,9 +36,9 @@ export function isRefusal(result: HeadFacts | Refusal): result is Refusal {
 }
 
 function checkHost(version: string, headers: HeaderList): Refusal | undefined {
-  // 2. One Host in HTTP/1.1, none missing; at most one in 1.0 (RFC 9112 section 3.2).
+  // 2. One Host in HTTP/1.1 and 2, none missing; at most one in 1.0 (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
   const count = headers.count('host')
-  if (count > 1 || (count === 0 && version === '1.1')) return BAD
+  if (count > 1 || (count === 0 && version !== '1.0')) return BAD
   return count === 1 && !isAuthority(headers.get('host') as string) ? BAD : undefined
 }
 

@@ -1,5 +1,5 @@
 /**
- * The front: listeners, the clock of their connections, and the end of both. What happens on one connection is in client-connection.ts.
+ * The front: listeners, the clock of their connections, and the end of both. What happens on one connection is in client-connection.ts and h2-connection.ts.
  *
  *   #accept a raw socket > #secure: TLS, if the listener has it > #serve what the client speaks
  *
@@ -8,7 +8,9 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { ClientConnection, type ConnectionHost, type FrontConnection, type FrontOptions } from './client-connection.ts'
+import { H2Connection } from './h2-connection.ts'
 import { type FrontTls, type Handshake, type HandshakeHost, Handshakes, tlsFactsOf } from './handshake.ts'
+import { ProtocolChoice } from './protocol-choice.ts'
 
 /** Counters of one front, as the Status API shows them. */
 export interface FrontCounters {
@@ -24,6 +26,8 @@ export interface Front {
   readonly counters: FrontCounters
   /** Connections by what they are doing; counted when asked. */
   activity(): { readonly reading: number; readonly waiting: number }
+  /** Serves a connection that was accepted elsewhere; a TLS connection whose handshake is done. */
+  serve(socket: Socket): void
   /**
    * No new connections; every answer closes its connection. Resolves when the last one is closed. A connection that is idle stays open for a moment: its next
    * request may be on the way already, and would be lost.
@@ -62,7 +66,7 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
   constructor(options: FrontOptions, tls: FrontTls | null) {
     this.options = options
     this.#handshakes = tls === null ? null : new Handshakes(this, tls)
-    this.server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket))
+    this.server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.serve(socket))
     const { headMs, bodyMs, sendMs, keepaliveMs, lingeringMs } = options.deadlines
     const period = Math.max(25, Math.min(SWEEP_MS, headMs / 4, bodyMs / 4, sendMs / 4, keepaliveMs / 4, lingeringMs / 4))
     const sweep = setInterval(() => this.#sweep(), period)
@@ -70,10 +74,11 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
     this.server.once('close', () => clearInterval(sweep))
   }
 
-  #accept(socket: Socket): void {
+  serve(socket: Socket): void {
     this.counters.accepted++
     this.counters.active++
-    this.#secure(socket)
+    if (socket instanceof TLSSocket) this.#serve(socket)
+    else this.#secure(socket)
   }
 
   #secure(socket: Socket): void {
@@ -81,10 +86,37 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
     else this.#connections.add(this.#handshakes.begin(socket))
   }
 
-  /** Here the protocol is chosen: by ALPN, where there is TLS. */
+  /** Here the protocol is chosen. */
   #serve(socket: Socket): void {
-    const tls = socket instanceof TLSSocket ? tlsFactsOf(socket) : null
-    this.#connections.add(new ClientConnection(this, socket, tls))
+    if (socket instanceof TLSSocket) this.#serveTls(socket)
+    else if (this.options.priorKnowledge) this.#serveByFirstBytes(socket)
+    else this.#keep(new ClientConnection(this, socket, null))
+  }
+
+  /** ALPN has decided (RFC 7301); a client that did not ask speaks HTTP/1.1. */
+  #serveTls(socket: TLSSocket): void {
+    const tls = tlsFactsOf(socket)
+    this.#keep(socket.alpnProtocol === 'h2' ? new H2Connection(this, socket, tls) : new ClientConnection(this, socket, tls))
+  }
+
+  #serveByFirstBytes(socket: Socket): void {
+    const choice = new ProtocolChoice(
+      socket,
+      this.nowMs + this.options.deadlines.headMs,
+      (http2) => {
+        this.#connections.delete(choice)
+        if (http2) return this.#keep(new H2Connection(this, socket, null))
+        this.#keep(new ClientConnection(this, socket, null))
+        socket.resume()
+      },
+      () => this.onClosed(choice),
+    )
+    this.#connections.add(choice)
+  }
+
+  #keep(connection: FrontConnection): void {
+    this.#connections.add(connection)
+    if (this.draining) connection.drain()
   }
 
   get handshakeMs(): number {
@@ -136,6 +168,7 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
 
   drain(): Promise<void> {
     this.draining = true
+    for (const connection of this.#connections) connection.drain()
     const sweep = setInterval(() => {
       for (const connection of this.#connections) if (connection.isIdle) connection.destroy()
     }, DRAIN_GRACE_MS)

@@ -56,6 +56,9 @@ before(async () => {
         downstream.respond(200, undefined, HeaderList.fromRaw(['Content-Length', String(facts.length)]), Buffer.from(facts))
       },
       onBadRequest: () => {},
+      onFlood() {},
+      priorKnowledge: false,
+      maxConcurrentStreams: 128,
       onHandshakeFailed: (reason) => void failures.push(reason),
       product: 'test',
       shown: readShownHeaders([], []),

@@ -29,6 +29,7 @@ const NAMES = [
   'send_timeout',
   'keepalive_timeout',
   'keepalive_requests',
+  'http2_max_concurrent_streams',
   'lingering_timeout',
   'upstream_keepalive_pool_size',
   'upstream_keepalive_max_requests',
