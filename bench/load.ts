@@ -51,7 +51,7 @@ export async function trickle({ url, headers = {}, connections, seconds }: Load,
   const log = join(folder.path, 'requests.tsv')
   const given = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`])
   const rate = `--rps=${(requestsPerS / connections).toFixed(1)}`
-  const limit = ['--h1', '-t1', `-c${connections}`, `-D${seconds}`, '--warm-up-time=300ms', rate, `--log-file=${log}`]
+  const limit = ['--h1', '-t1', `-c${connections}`, `-D${Math.ceil(seconds)}`, '--warm-up-time=300ms', rate, `--log-file=${log}`]
   await run(['h2load', ...limit, ...given, url], null)
   // Start time, status, microseconds until the end of the answer.
   const lines = readFileSync(log, 'utf8').trimEnd().split('\n')

@@ -25,8 +25,10 @@ export interface Endpoints {
 export interface StageOptions {
   /** Plugins of each route, by the route's name; its path is `/` and the name. Default: `plain` without any and `orders` with introspection. */
   readonly routes?: (endpoints: Endpoints) => Readonly<Record<string, readonly PluginEntity[]>>
-  /** Default 1, which has a core to itself; several share all cores with the load. */
+  /** Default 1. */
   readonly workers?: number
+  /** Whether the gateway has one core to itself, by default; without, it shares all cores with the load. */
+  readonly ownCore?: boolean
   /** Further settings. */
   readonly env?: Readonly<Record<string, string>>
   /** An introspection endpoint instead of the one that answers at once. */
@@ -55,7 +57,7 @@ const DEFAULT_ROUTES: NonNullable<StageOptions['routes']> = (endpoints) => ({ pl
 
 /** @throws {GatewayStartError} the gateway refuses its settings or plugins */
 export async function startStage(options: StageOptions = {}): Promise<Stage> {
-  const { routes = DEFAULT_ROUTES, workers = 1, env = {} } = options
+  const { routes = DEFAULT_ROUTES, workers = 1, ownCore = true, env = {} } = options
   const backend = await startBackend()
   const upstream = `http://127.0.0.1:${backend.port}`
   const endpoints = { upstream, introspection: options.introspectionUrl ?? `${upstream}/introspect` }
@@ -82,7 +84,7 @@ export async function startStage(options: StageOptions = {}): Promise<Stage> {
     throw error
   })
   const pids = () => processTree(gateway.pid)
-  if (workers === 1) pinMeasured(pids())
+  if (ownCore) pinMeasured(pids())
   const scheme = env['SALLYPORT_PROXY_LISTEN']?.includes(' ssl') ? 'https' : 'http'
   const url = (route: string) => `${scheme}://127.0.0.1:${gateway.proxyPort}/${route}`
   async function stop(): Promise<void> {
@@ -130,5 +132,8 @@ export function refusal(error: unknown): string {
   if (!(error instanceof GatewayStartError)) throw error
   const [paragraph = ''] = error.output.slice(Math.max(0, error.output.indexOf('Error: '))).split('\n\n')
   const reason = paragraph.trim().split('\n').at(-1) ?? ''
-  return reason.replace(/^Error: /, '').replace(/ \(line \d+, column \d+\)$/, '').trim()
+  return reason
+    .replace(/^Error: /, '')
+    .replace(/ \(line \d+, column \d+\)$/, '')
+    .trim()
 }

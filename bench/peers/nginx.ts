@@ -1,16 +1,17 @@
 /** nginx with one worker: as the backend of every subject, as the peer that only proxies, and as the one that introspects by njs. */
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { SELF_SIGNED_CERTIFICATE, SELF_SIGNED_KEY } from '../../test/support/self-signed.ts'
 import { unusedPort } from '../../test/support/ports.ts'
+import { SELF_SIGNED_CERTIFICATE, SELF_SIGNED_KEY } from '../../test/support/self-signed.ts'
 import type { Program, Server } from './server.ts'
 import { startServer } from './server.ts'
 
 const NJS_MODULE = '/usr/lib/nginx/modules/ngx_http_js_module.so'
-const NJS_SCRIPT = join(import.meta.dirname, 'introspection.njs.js')
+const NJS_SCRIPT = join(import.meta.dirname, 'introspection.njs')
 
 /** What the introspection endpoint says about every token. */
-const CLAIMS = '{"active":true,"username":"john","client_id":"app","scope":"read write","sub":"u1","exp":4102444800,"email":"john@example.com"}'
+const CLAIMS =
+  '{"active":true,"username":"john","client_id":"app","scope":"read write","sub":"u1","exp":4102444800,"email":"john@example.com"}'
 
 /** Header fields of a request as the backend received them, by the names that the claims of a token are passed on under. */
 const ECHO = '{"scope":"$http_x_credential_scope","email":"$http_x_credential_email","username":"$http_x_consumer_username"}'

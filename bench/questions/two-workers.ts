@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import { cpuRow, measureInRounds, timesAsFast } from '../measure.ts'
 import type { Question } from '../question.ts'
 import { startStage } from '../stage.ts'
-import { format, summarisePairs } from '../summary.ts'
+import { format, scale, summarisePairs } from '../summary.ts'
 
 /** Two workers, the upstream and the load. */
 const CORES_NEEDED = 4
@@ -11,12 +11,11 @@ export const question: Question = {
   asks: 'Do two workers serve twice as much as one?',
   unit: 'CPU µs per request',
   async run(pace) {
-    await using one = await startStage()
-    await using two = await startStage({ workers: 2 })
+    await using one = await startStage({ ownCore: false })
+    await using two = await startStage({ workers: 2, ownCore: false })
     const [single, double] = [one.subject('one worker', 'orders'), two.subject('two workers', 'orders')]
     const samples = await measureInRounds([single, double], pace)
     const [alone = [], together = []] = [samples.get(single), samples.get(double)]
-    const capacity = timesAsFast(together, alone)
     const throughput = summarisePairs(together, alone, (both, first) => both.requestsPerS / first.requestsPerS)
     const cores = availableParallelism()
     const limit =
@@ -28,7 +27,7 @@ export const question: Question = {
       goals: [
         {
           of: '× the requests of one worker, from the CPU time of a request',
-          value: { ...capacity, median: 2 * capacity.median },
+          value: scale(timesAsFast(together, alone), 2),
           sense: 'at least',
           bound: 1.8,
         },

@@ -5,7 +5,7 @@ const SCHEME = 'Bearer '
 
 function tokenOf(r) {
   const given = r.headersIn.Authorization
-  return given?.startsWith(SCHEME) ? given.slice(SCHEME.length) : ''
+  return given !== undefined && given.startsWith(SCHEME) ? given.slice(SCHEME.length) : ''
 }
 
 function digest(r) {

@@ -1,0 +1,38 @@
+/** What the figures were measured on. */
+import { spawnSync } from 'node:child_process'
+import { availableParallelism, cpus } from 'node:os'
+
+export interface Machine {
+  readonly cpu: string
+  readonly cores: number
+  readonly node: string
+  /** Name and version of each peer that is installed. */
+  readonly peers: readonly string[]
+}
+
+export function describeMachine(): Machine {
+  return {
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: availableParallelism(),
+    node: process.versions.node,
+    peers: [
+      versionOf('nginx'),
+      versionOf('apache2'),
+      debianVersionOf('libnginx-mod-http-js', 'njs'),
+      debianVersionOf('libapache2-mod-oauth2', 'mod_oauth2'),
+    ].filter((version) => version !== null),
+  }
+}
+
+/** What `-v` calls the program: `nginx/1.22.1`, `Apache/2.4.71`. */
+function versionOf(program: string): string | null {
+  const { stdout, stderr } = spawnSync(program, ['-v'], { encoding: 'utf8' })
+  return /\w+\/[\d.]+/.exec(`${stdout ?? ''}${stderr ?? ''}`)?.[0].replace('/', ' ') ?? null
+}
+
+/** Of modules that say no version themselves; known where Debian's package manager is. */
+function debianVersionOf(packageName: string, name: string): string | null {
+  const { status, stdout } = spawnSync('dpkg-query', ['-W', '-f', '${Version}', packageName], { encoding: 'utf8' })
+  const version = /[\d.]+/.exec(stdout ?? '')?.[0]
+  return status === 0 && version !== undefined ? `${name} ${version}` : null
+}
