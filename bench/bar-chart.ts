@@ -33,7 +33,7 @@ export function barChart({ title, caption, bars }: BarChart): string {
     const width = Math.max(1, (room * value) / greatest)
     const kind = emphasised ? ' ours' : ''
     return `
-  <text class="label${kind}" x="${left - 12}" y="${middle}" text-anchor="end">${escape(label)}</text>
+  <text class="label${kind}" x="${left - 12}" y="${middle}" text-anchor="end">${escapeText(label)}</text>
   <rect class="bar${kind}" x="${left}" y="${y}" width="${width.toFixed(1)}" height="${BAR}" rx="3"/>
   <text class="value${kind}" x="${(left + width + 8).toFixed(1)}" y="${middle}">${format(value)}</text>`
   })
@@ -57,12 +57,12 @@ export function barChart({ title, caption, bars }: BarChart): string {
     }
   </style>
   <rect class="ground" x="0.5" y="0.5" width="${WIDTH - 1}" height="${height - 1}" rx="8"/>
-  <text class="title" id="title" x="${MARGIN}" y="28">${escape(title)}</text>
-  <text class="caption" id="caption" x="${MARGIN}" y="51">${escape(caption)}</text>${rows.join('')}
+  <text class="title" id="title" x="${MARGIN}" y="28">${escapeText(title)}</text>
+  <text class="caption" id="caption" x="${MARGIN}" y="51">${escapeText(caption)}</text>${rows.join('')}
 </svg>
 `
 }
 
-function escape(text: string): string {
+function escapeText(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
 }

@@ -32,7 +32,7 @@ function versionOf(program: string): string | null {
 
 /** Of modules that say no version themselves; known where Debian's package manager is. */
 function debianVersionOf(packageName: string, name: string): string | null {
-  const { status, stdout } = spawnSync('dpkg-query', ['-W', '-f', '${Version}', packageName], { encoding: 'utf8' })
-  const version = /[\d.]+/.exec(stdout ?? '')?.[0]
-  return status === 0 && version !== undefined ? `${name} ${version}` : null
+  const { stdout } = spawnSync('dpkg', ['--status', packageName], { encoding: 'utf8' })
+  const version = /^Version: (?:\d+:)?([\d.]+)/m.exec(stdout ?? '')?.[1]
+  return version === undefined ? null : `${name} ${version}`
 }

@@ -18,8 +18,8 @@ import type { Pace, Question } from './question.ts'
 import { type Answered, goalTable, inTerminal, rowTable } from './report.ts'
 
 const PACES = {
-  full: { rounds: 5, seconds: 3, warmUpSeconds: 2 },
-  quick: { rounds: 3, seconds: 1, warmUpSeconds: 1 },
+  full: { rounds: 5, seconds: 3, warmUpSeconds: 3 },
+  quick: { rounds: 3, seconds: 1, warmUpSeconds: 2 },
   smoke: { rounds: 1, seconds: 0.5, warmUpSeconds: 0 },
 } as const satisfies Record<string, Pace>
 

@@ -43,7 +43,7 @@ export function goalTable(all: readonly Answered[]): Table {
 export function inTerminal({ columns, rows }: Table): string {
   const lines = [columns, ...rows]
   const widths = columns.map((_, column) => Math.max(...lines.map((cells) => (column < cells.length - 1 ? cells[column]?.length : 0) ?? 0)))
-  return lines.map((cells) => `  ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')}`.trimEnd()).join('\n') + '\n'
+  return `${lines.map((cells) => `  ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')}`.trimEnd()).join('\n')}\n`
 }
 
 export function inMarkdown({ columns, rows }: Table): string {

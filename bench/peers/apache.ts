@@ -28,7 +28,7 @@ DefaultRuntimeDir ${folder}
 PidFile ${folder}/pid
 Listen 127.0.0.1:${port}
 ServerName 127.0.0.1
-ErrorLog /dev/stderr
+ErrorLog ${folder}/error.log
 LogLevel error
 ${NEEDED.map((name) => `LoadModule ${name}_module ${MODULES}/mod_${name}.so`).join('\n')}
 ${process.getuid?.() === 0 ? 'User www-data\nGroup www-data' : ''}
