@@ -40,7 +40,8 @@ export function barChart({ title, caption, bars }: BarChart): string {
   <text class="value${kind}" x="${(left + width + 8).toFixed(1)}" y="${baseline}">${format(value)}</text>`
   })
   // The picture brings its own ground: a page may be dark while the system is light, and the other way round.
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-labelledby="title caption">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img">
+  <title>${escapeText(`${title}: ${caption}`)}</title>
   <style>
     text { font: 14px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f2328; }
     .ground { fill: #ffffff; stroke: #d1d9e0; }
@@ -59,8 +60,8 @@ export function barChart({ title, caption, bars }: BarChart): string {
     }
   </style>
   <rect class="ground" x="0.5" y="0.5" width="${WIDTH - 1}" height="${height - 1}" rx="8"/>
-  <text class="title" id="title" x="${MARGIN}" y="34">${escapeText(title)}</text>
-  <text class="caption" id="caption" x="${MARGIN}" y="57">${escapeText(caption)}</text>${rows.join('')}
+  <text class="title" x="${MARGIN}" y="34">${escapeText(title)}</text>
+  <text class="caption" x="${MARGIN}" y="57">${escapeText(caption)}</text>${rows.join('')}
 </svg>
 `
 }

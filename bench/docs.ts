@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { barChart } from './bar-chart.ts'
 import { version } from './history.ts'
-import type { Machine } from './machine.ts'
+import { busy, type Machine } from './machine.ts'
 import type { Pace } from './question.ts'
 import { type Answered, goalTable, inMarkdown, rowTable } from './report.ts'
 
@@ -26,7 +26,8 @@ function picture({ question, answer }: Answered): string {
   })
 }
 
-function page(all: readonly Answered[], { cpu, cores, node, peers }: Machine, { rounds, seconds }: Pace): string {
+function page(all: readonly Answered[], machine: Machine, { rounds, seconds }: Pace): string {
+  const { cpu, cores, node, peers } = machine
   const questions = all.map((answered) => {
     const { name, question, answer } = answered
     return [`## ${name}`, question.asks, inMarkdown(rowTable(answered)), ...answer.notes].join('\n\n')
@@ -35,7 +36,7 @@ function page(all: readonly Answered[], { cpu, cores, node, peers }: Machine, { 
 
 # Benchmarks
 
-Sallyport ${version()} on ${cores} cores of ${cpu}, Node.js ${node}; ${peers.join(', ')}; ${new Date().toISOString().slice(0, 10)}.
+Sallyport ${version()} on ${cores} cores of ${cpu}, Node.js ${node}; ${peers.join(', ')}; ${new Date().toISOString().slice(0, 10)}. ${busy(machine)}
 
 \`npm run bench\` measures all of this again. What is compared is CPU time per request, taken in ${rounds} rounds of ${seconds} s in which every subject has its turn: throughput on a
 machine that also makes the load says less. Figures are medians, ± half the distance between the least and the greatest; ratios are formed within each round.

@@ -1,11 +1,13 @@
 /** What the figures were measured on. */
 import { spawnSync } from 'node:child_process'
-import { availableParallelism, cpus } from 'node:os'
+import { availableParallelism, cpus, loadavg } from 'node:os'
 
 export interface Machine {
   readonly cpu: string
   readonly cores: number
   readonly node: string
+  /** Average number of running programs in the minute before the bench. */
+  readonly load: number
   /** Name and version of each peer that is installed. */
   readonly peers: readonly string[]
 }
@@ -15,6 +17,7 @@ export function describeMachine(): Machine {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     cores: availableParallelism(),
     node: process.versions.node,
+    load: loadavg()[0] ?? 0,
     peers: [
       versionOf('nginx'),
       versionOf('apache2'),
@@ -22,6 +25,15 @@ export function describeMachine(): Machine {
       debianVersionOf('libapache2-mod-oauth2', 'mod_oauth2'),
     ].filter((version) => version !== null),
   }
+}
+
+/** What the system does by itself comes to less. */
+const IDLE_LOAD = 0.5
+
+/** A line that says so where other programs share the machine; empty where none does. */
+export function busy({ load }: Machine): string {
+  if (load <= IDLE_LOAD) return ''
+  return `Other programs share the machine (load average ${load.toFixed(1)} before the run): figures are higher and spread wider than on an idle one.\n`
 }
 
 /** What `-v` calls the program: `nginx/1.22.1`, `Apache/2.4.71`. */

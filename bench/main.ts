@@ -12,14 +12,14 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { writeDocs } from './docs.ts'
 import { record } from './history.ts'
-import { describeMachine } from './machine.ts'
+import { busy, describeMachine } from './machine.ts'
 import { isInstalled } from './processes.ts'
 import type { Pace, Question } from './question.ts'
 import { type Answered, goalTable, inTerminal, rowTable } from './report.ts'
 
 const PACES = {
   full: { rounds: 5, seconds: 3, warmUpSeconds: 3 },
-  quick: { rounds: 3, seconds: 1, warmUpSeconds: 2 },
+  quick: { rounds: 3, seconds: 1, warmUpSeconds: 1 },
   smoke: { rounds: 1, seconds: 0.5, warmUpSeconds: 0 },
 } as const satisfies Record<string, Pace>
 
@@ -53,6 +53,9 @@ for (const [signal, code] of [
 ] as const)
   process.once(signal, () => process.exit(code))
 
+const machine = describeMachine()
+process.stdout.write(busy(machine))
+
 const pace = values.smoke ? PACES.smoke : values.quick ? PACES.quick : PACES.full
 const answered: Answered[] = []
 for (const name of names.filter((candidate) => values.only.length === 0 || values.only.includes(candidate))) {
@@ -72,7 +75,6 @@ for (const name of names.filter((candidate) => values.only.length === 0 || value
 process.stdout.write(`\nGoals, as the median of ${pace.rounds} rounds (± half the distance between the least and the greatest)\n`)
 process.stdout.write(inTerminal(goalTable(answered)))
 if (whole && process.exitCode === undefined) {
-  const machine = describeMachine()
   writeDocs(answered, machine, pace)
   if (values.record) record(answered, machine)
 }

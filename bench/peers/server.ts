@@ -32,7 +32,8 @@ const running = new Map<ChildProcess, string>()
 
 process.on('exit', () => {
   for (const [child, folder] of running) {
-    child.kill('SIGKILL')
+    // Not SIGKILL: that would leave its workers behind.
+    child.kill('SIGTERM')
     rmSync(folder, { recursive: true, force: true })
   }
 })
