@@ -18,15 +18,14 @@ interface Profile {
   readonly timeDeltas: readonly number[]
 }
 
-const path = process.argv[2] ?? '/orders'
+const route = (process.argv[2] ?? '/orders').slice(1)
 const seconds = Number(process.argv[3] ?? 5)
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-profile-'))
-const stage = await startStage({ NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${folder} --cpu-prof-interval=250` })
+const stage = await startStage({ env: { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${folder} --cpu-prof-interval=250` } })
 try {
-  const headers = { Authorization: 'Bearer bench-token' }
-  const url = `${stage.gateway.proxyOrigin}${path}`
-  await measure({ url, headers, connections: 32, seconds: 2 }, stage.workers)
-  const sample = await measure({ url, headers, connections: 32, seconds }, stage.workers)
+  const subject = stage.subject('profiled', route)
+  await measure(subject, 2)
+  const sample = await measure(subject, seconds)
   process.stdout.write(`${sample.cpuUsPerRequest.toFixed(1)} µs CPU per request, profiler included\n`)
   await stage.gateway.quit()
   print(readdirSync(folder).map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as Profile))

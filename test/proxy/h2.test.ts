@@ -7,7 +7,7 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants, ty
 import type { AddressInfo } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { createServer as createTlsServer } from 'node:tls'
-import { isInstalled, processTree } from '../../bench/measure.ts'
+import { isInstalled, processTree } from '../../bench/processes.ts'
 import { type EchoUpstream, startEchoUpstream } from '../../demo/echo-upstream.ts'
 import type { Downstream } from '../../src/http/exchange.ts'
 import { HeaderList } from '../../src/http/headers.ts'

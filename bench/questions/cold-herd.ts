@@ -1,0 +1,64 @@
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { createConnection, type Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { type StubIntrospection, startStubIntrospection } from '../../test/support/stub-introspection.ts'
+import type { Question } from '../question.ts'
+import { type Stage, startStage } from '../stage.ts'
+import { summarise } from '../summary.ts'
+
+const WAITERS = 1000
+/** Time in which all requests have surely reached the gateway. */
+const GATHERING_MS = 500
+
+export const question: Question = {
+  asks: `How long after the answer of the authorization server has the last of ${WAITERS} requests with one new token its own?`,
+  unit: 'ms to the last answer',
+  async run({ rounds, warmUpSeconds }) {
+    const claims = { active: true, username: 'john', client_id: 'app', scope: 'read write', exp: 4_102_444_800, email: 'john@example.com' }
+    await using stub = await startStubIntrospection({ body: claims })
+    await using stage = await startStage({ introspectionUrl: stub.url })
+    // The first herd opens the connections to the upstream and is slower: where there is no time to warm up, it is the figure.
+    if (warmUpSeconds > 0) await release(stage, stub)
+    const spans: number[] = []
+    for (let round = 0; round < rounds; round++) spans.push(await release(stage, stub))
+    const value = summarise(spans)
+    return {
+      rows: [{ subject: `${WAITERS} waiters on one token`, figure: value }],
+      goals: [{ of: 'ms to the last answer', value, sense: 'at most', bound: 50 }],
+      notes: [
+        'The clients, which are one process with the authorization server, take part of the time. All connections are open before, and a herd that made more than one introspection call would be an error.',
+      ],
+    }
+  },
+}
+
+/** One herd. @returns milliseconds from the answer of the authorization server to the last answer of the gateway */
+async function release(stage: Stage, stub: StubIntrospection): Promise<number> {
+  stub.reset()
+  stub.hold()
+  const sockets = Array.from({ length: WAITERS }, () => createConnection(stage.gateway.proxyPort, '127.0.0.1').setNoDelay())
+  try {
+    await Promise.all(sockets.map((socket) => once(socket, 'connect')))
+    const head = `GET /orders HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer ${randomBytes(32).toString('base64url')}\r\n\r\n`
+    const answers = sockets.map((socket) => answered(socket, head))
+    await stub.received(1)
+    await delay(GATHERING_MS)
+    const startMs = performance.now()
+    stub.release()
+    const ends = await Promise.all(answers)
+    if (stub.calls !== 1) throw new Error(`${stub.calls} introspection calls for one token`)
+    return Math.max(...ends) - startMs
+  } finally {
+    stub.release()
+    for (const socket of sockets) socket.destroy()
+  }
+}
+
+/** Sends the request. @returns when its answer began to arrive, by `performance.now()` */
+async function answered(socket: Socket, head: string): Promise<number> {
+  socket.write(head)
+  const [chunk] = (await once(socket, 'data')) as [Buffer]
+  if (!chunk.toString('latin1').startsWith('HTTP/1.1 200')) throw new Error(`answered: ${chunk.toString('latin1').split('\r\n', 1)[0]}`)
+  return performance.now()
+}
