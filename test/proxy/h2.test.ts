@@ -297,12 +297,12 @@ describe('bodies of any size', () => {
     up.on('drain', push)
     push()
     // Nothing moves any more once every buffer between is full.
-    let last = -1
+    let last = { bytes: 0, atMs: Date.now() }
     await until(
       () => {
-        const still = last === written + sent && written > 0
-        last = written + sent
-        return still
+        const bytes = written + sent
+        if (bytes !== last.bytes) last = { bytes, atMs: Date.now() }
+        return bytes > 100 * MIB || (written > 0 && Date.now() - last.atMs > 1000)
       },
       'both bodies to stop',
       30_000,
