@@ -33,7 +33,7 @@ const IDLE_LOAD = 0.5
 /** A line that says so where other programs share the machine; empty where none does. */
 export function busy({ load }: Machine): string {
   if (load <= IDLE_LOAD) return ''
-  return `Other programs share the machine (load average ${load.toFixed(1)} before the run): figures are higher and spread wider than on an idle one.\n`
+  return `Other programs share the machine (load average ${load.toFixed(1)} before the run): figures are higher and spread wider than on an idle one.`
 }
 
 /** What `-v` calls the program: `nginx/1.22.1`, `Apache/2.4.71`. */

@@ -54,7 +54,7 @@ for (const [signal, code] of [
   process.once(signal, () => process.exit(code))
 
 const machine = describeMachine()
-process.stdout.write(busy(machine))
+process.stdout.write(`${busy(machine)}\n`)
 
 const pace = values.smoke ? PACES.smoke : values.quick ? PACES.quick : PACES.full
 const answered: Answered[] = []
