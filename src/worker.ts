@@ -39,9 +39,6 @@ import { errorText } from './util/errors.ts'
 /** Product token that Kong's clients know, and the version they negotiate on. */
 const PRODUCT = `kong/${KONG_VERSION}`
 
-/** Milliseconds that plugins have at the end to send what they still hold: after a drain, and when the primary is about to end the process anyway. */
-const FAREWELL_MS = { drained: 3000, stopped: 500 }
-
 /** Header lines of one request. */
 const MAX_HEADER_LINES = 1000
 
@@ -97,7 +94,6 @@ class Worker {
   readonly #flushers: ((withinMs: number) => Promise<void>)[] = []
   #objects = new Map<string, Readonly<Record<string, unknown>>>()
   #listening = false
-  #drained = false
   #lastFrame: Frame | null = null
 
   constructor(start: Start, port: WorkerPort, log: Log, plugins: ReadonlyMap<string, AnyPlugin>) {
@@ -301,17 +297,12 @@ class Worker {
   #drain(): void {
     Promise.all(this.#front.map((front) => front.drain()))
       .then(() => this.#flush(DRAIN_FLUSH_MS))
-      .then(() => {
-        this.#drained = true
-        this.#port.send({ type: 'drained', stats: this.#stats(true) })
-      })
+      .then(() => this.#port.send({ type: 'drained', stats: this.#stats(true) }))
   }
 
   #exit(): void {
     for (const front of this.#front) front.destroy()
-    const farewellMs = FAREWELL_MS[this.#drained ? 'drained' : 'stopped']
     this.#flush(STOP_FLUSH_MS)
-      .then(() => Promise.race([this.#instances.close(), new Promise((resolve) => setTimeout(resolve, farewellMs))]))
       .then(() => Promise.allSettled(this.#closers.map(async (closer) => closer())))
       .then(() => this.#port.exit(0))
   }

@@ -94,8 +94,8 @@ export interface Plugin<F extends Fields = Fields, State = unknown> {
   readonly bodyFilter?: (context: RequestContext, state: State, chunk: Uint8Array, last: boolean) => Uint8Array
   /** After the last byte. Failures are logged and change nothing. */
   readonly log?: (context: RequestContext, state: State) => void
-  /** The configuration is gone, or the process ends: release timers and caches. A promise for what is still to be sent is waited for, for a while. */
-  readonly close?: (state: State) => PhaseResult
+  /** The configuration is gone: release timers and caches. */
+  readonly close?: (state: State) => void
 }
 
 /** Type inference for a plugin; returns its argument. */

@@ -61,6 +61,7 @@ function setUp(change: Partial<QueueLimits> = {}) {
   const server = { mode: 'good' as 'good' | 'bad' | 'silent', answer: [] as (() => void)[] }
   const make = () =>
     new Queue<string>({
+      entries: 'log entries',
       plugin: 'p',
       server: 'http://logs',
       limits: { ...LIMITS, ...change },

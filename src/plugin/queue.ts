@@ -15,6 +15,7 @@
  */
 import type { Log } from '../telemetry/log.ts'
 import { errorText } from '../util/errors.ts'
+import type { PluginKit } from './kit.ts'
 
 /** Kong's `queue` parameters, in milliseconds. */
 export interface QueueLimits {
@@ -48,7 +49,8 @@ export const SYSTEM_CLOCK: QueueClock = {
 }
 
 export interface QueueParts<T> {
-  /** For log lines: the plugin and the server's origin, never a credential. */
+  /** For log lines: what the entries are, the plugin, and the server's origin, never a credential. */
+  readonly entries: 'log entries' | 'spans'
   readonly plugin: string
   readonly server: string
   readonly limits: QueueLimits
@@ -227,7 +229,7 @@ export class Queue<T> {
       return this.#land(flight)
     }
     flight.delayMs = delayMs * 2
-    this.#report('log entries could not be sent, trying again', errorText(error))
+    this.#report('could not be sent, trying again', errorText(error))
     flight.cancelPause = this.#clock.after(delayMs, () => this.#attempt(flight))
   }
 
@@ -269,17 +271,17 @@ export class Queue<T> {
   #lose(count: number, reason?: string): void {
     this.#lost += count
     this.#lostUntold += count
-    this.#report('log entries are lost', reason)
+    this.#report('are lost', reason)
   }
 
-  #report(message: string, reason: string | undefined): void {
+  #report(what: string, reason: string | undefined): void {
     const nowMs = this.#clock.now()
     if (nowMs - this.#reportedMs < REPORT_MS) return
     this.#reportedMs = nowMs
-    const { plugin, server, log } = this.#parts
+    const { entries, plugin, server, log } = this.#parts
     const lost = this.#lostUntold
     this.#lostUntold = 0
-    log.error(message, { plugin, server, lost, reason })
+    log.error(`${entries} ${what}`, { plugin, server, lost, reason })
   }
 }
 
@@ -318,4 +320,13 @@ export class Queues<T> {
   async flush(withinMs: number): Promise<void> {
     await Promise.all([...this.#live.values()].map(({ queue }) => queue.flush(withinMs)))
   }
+}
+
+/** The queues of all configurations of a plugin in this process. What they hold when it ends goes out as far as the time allows. */
+export function queuesOf<T>({ shared, onExit }: Pick<PluginKit, 'shared' | 'onExit'>, plugin: string): Queues<T> {
+  return shared(`${plugin} queues`, () => {
+    const queues = new Queues<T>()
+    onExit((withinMs) => queues.flush(withinMs))
+    return queues
+  })
 }

@@ -184,13 +184,6 @@ export class PluginInstances {
     return { instances: [...next.values()].map(({ instance }) => instance), commit, discard }
   }
 
-  /** Ends the use of all configurations; resolves when what they still had to send is sent. */
-  async close(): Promise<void> {
-    const live = [...this.#live.values()]
-    this.#live.clear()
-    await Promise.allSettled(live.map(async ({ instance }) => instance.plugin.close?.(instance.state)))
-  }
-
   /** Drops every cache: all configurations are made anew with the next frame. */
   forget(): void {
     for (const [id, entry] of this.#live) this.#live.set(id, { ...entry, fingerprint: '' })
@@ -208,7 +201,7 @@ export class PluginInstances {
 
 /** What it still has to send goes on its own way. */
 function close({ plugin, state }: PluginInstance): void {
-  plugin.close?.(state)?.catch(() => {})
+  plugin.close?.(state)
 }
 
 /** Builds the router and everything around it. @throws for a route that no router can be built from */

@@ -3,7 +3,7 @@ import { customFields } from '../../plugin/custom-fields.ts'
 import { definePlugin } from '../../plugin/define.ts'
 import type { PluginKit } from '../../plugin/kit.ts'
 import { type LoggedFields, logEntry } from '../../plugin/log-entry.ts'
-import { Queue, type QueueLimits, Queues } from '../../plugin/queue.ts'
+import { Queue, type QueueLimits, queuesOf } from '../../plugin/queue.ts'
 import { queueLimits } from '../../plugin/queue-schema.ts'
 import { toByteString } from '../../util/bytes.ts'
 import { type Config, schema } from './schema.ts'
@@ -38,7 +38,7 @@ function configure(config: Config, kit: PluginKit): State {
     return { queue: null, fields: [], release() {} }
   }
   const limits = limitsOf(config)
-  const queues = kit.shared('http-log queues', () => createQueues(kit))
+  const queues = queuesOf<string>(kit, schema.name)
   const key = keyOf(config, limits)
   warn(config, url, kit)
   const queue = queues.acquire(key, () => {
@@ -47,15 +47,16 @@ function configure(config: Config, kit: PluginKit): State {
       keepaliveMs: config.keepalive ?? 60_000,
       verifyTls: config.ssl_verify,
     })
-    return new Queue({ plugin: schema.name, server: url.origin, limits, send: sender(config, url, limits, client), log: kit.log })
+    return new Queue({
+      entries: 'log entries',
+      plugin: schema.name,
+      server: url.origin,
+      limits,
+      send: sender(config, url, limits, client),
+      log: kit.log,
+    })
   })
   return { queue, fields: customFields(config.custom_fields_by_lua), release: () => queues.release(key) }
-}
-
-function createQueues(kit: PluginKit): Queues<string> {
-  const queues = new Queues<string>()
-  kit.onExit((withinMs) => queues.flush(withinMs))
-  return queues
 }
 
 /** The old names win where they say something else than they did by default (Kong 3.x). */

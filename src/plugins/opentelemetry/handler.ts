@@ -2,11 +2,12 @@ import { redactTarget } from '../../http/query.ts'
 import type { RequestContext } from '../../plugin/context.ts'
 import { definePlugin } from '../../plugin/define.ts'
 import type { PluginKit } from '../../plugin/kit.ts'
+import { Queue, type QueueLimits, queuesOf } from '../../plugin/queue.ts'
+import { queueLimits } from '../../plugin/queue-schema.ts'
 import type { Span, Trace } from '../../telemetry/trace.ts'
 import { createResource, encodeSpans, postSpans, weighSpan } from './export.ts'
 import { joinTrace, type Propagation, readPropagation } from './propagation.ts'
-import { type Config, schema } from './schema.ts'
-import { SpanQueue } from './span-queue.ts'
+import { type Config, QUEUE_DEFAULTS, schema } from './schema.ts'
 
 /** What a configuration comes to. */
 interface State {
@@ -15,7 +16,8 @@ interface State {
   readonly samplingRate: number | null
   readonly answerHeader: string | null
   /** Null where there is nowhere to send spans. */
-  readonly queue: SpanQueue<Span> | null
+  readonly queue: Queue<Span> | null
+  readonly release: () => void
 }
 
 /** Time that an idle connection to the collector is kept. */
@@ -41,7 +43,7 @@ export default definePlugin({
     if (answerHeader !== null && trace !== null) response.headers.set(answerHeader, trace.id)
   },
   log,
-  close: ({ queue }) => queue?.close(),
+  close: ({ release }) => release(),
 })
 
 function configure(config: Config, kit: PluginKit): State {
@@ -49,11 +51,26 @@ function configure(config: Config, kit: PluginKit): State {
     propagation: readPropagation(config),
     samplingRate: config.sampling_rate,
     answerHeader: config.http_response_header_for_traceid,
-    queue: config.traces_endpoint === null ? null : createQueue(config, config.traces_endpoint, kit),
+    ...(config.traces_endpoint === null ? NO_QUEUE : acquireQueue(config, config.traces_endpoint, kit)),
   }
 }
 
-function createQueue(config: Config, url: string, kit: PluginKit): SpanQueue<Span> {
+const NO_QUEUE: Pick<State, 'queue' | 'release'> = { queue: null, release() {} }
+
+/** Configurations share a queue only where one can stand in for the other. */
+function acquireQueue(config: Config, url: string, kit: PluginKit): Pick<State, 'queue' | 'release'> {
+  const limits = limitsOf(config)
+  const queues = queuesOf<Span>(kit, schema.name)
+  const { connect_timeout, send_timeout, read_timeout, headers, resource_attributes } = config
+  const key = JSON.stringify([url, connect_timeout, send_timeout, read_timeout, headers, resource_attributes, limits])
+  const queue = queues.acquire(key, () => {
+    const server = URL.parse(url)?.origin ?? 'no URL'
+    return new Queue({ entries: 'spans', plugin: schema.name, server, limits, send: sender(config, url, kit), log: kit.log })
+  })
+  return { queue, release: () => queues.release(key) }
+}
+
+function sender(config: Config, url: string, kit: PluginKit): (spans: readonly Span[]) => Promise<void> {
   const { connect_timeout, send_timeout, read_timeout } = config
   const connectTimeoutMs = connect_timeout ?? 1000
   const timeoutMs = read_timeout ?? 5000
@@ -71,26 +88,15 @@ function createQueue(config: Config, url: string, kit: PluginKit): SpanQueue<Spa
     ...config.resource_attributes,
   })
   const headers = Object.entries(config.headers ?? {})
-  return new SpanQueue<Span>({
-    settings: queueSettings(config),
-    send: async (spans) => postSpans(http, url, headers, await encodeSpans(spans, resource)),
-    weigh: weighSpan,
-    log: kit.log,
-    about: { plugin: schema.name, plugin_id: kit.pluginId },
-  })
+  return async (spans) => postSpans(http, url, headers, await encodeSpans(spans, resource))
 }
 
 /** The queue's parameters, those by their older names first. */
-function queueSettings({ queue, batch_span_count, batch_flush_delay }: Config): ConstructorParameters<typeof SpanQueue>[0]['settings'] {
+function limitsOf({ queue, batch_span_count, batch_flush_delay }: Config): QueueLimits {
   return {
-    max_batch_size: batch_span_count ?? queue.max_batch_size ?? 200,
-    max_coalescing_delay: batch_flush_delay ?? queue.max_coalescing_delay ?? 1,
-    max_entries: queue.max_entries ?? 10_000,
-    max_bytes: queue.max_bytes,
-    max_retry_time: queue.max_retry_time ?? 60,
-    initial_retry_delay: queue.initial_retry_delay ?? 0.01,
-    max_retry_delay: queue.max_retry_delay ?? 60,
-    concurrency_limit: queue.concurrency_limit ?? 1,
+    ...queueLimits(queue, QUEUE_DEFAULTS),
+    ...(batch_span_count === null ? null : { maxBatchSize: batch_span_count }),
+    ...(batch_flush_delay === null ? null : { maxCoalescingDelayMs: batch_flush_delay * 1000 }),
   }
 }
 
@@ -105,13 +111,13 @@ function log(context: RequestContext, state: State): void {
   if (trace.sampled === null) decide(context, trace, state)
   describe(context, trace)
   const spans = trace.finish(trace.nowMs(context.record.endedMs))
-  if (state.queue !== null) for (const span of spans) state.queue.enqueue(span)
+  if (state.queue !== null) for (const span of spans) state.queue.add(span, weighSpan(span))
 }
 
 /** The attributes of the request as a whole. Arguments that may be credentials are left out of its address. */
 function describe({ id, request, record, route }: RequestContext, { root, sampled }: Trace): void {
   if (sampled !== true) return
-  const host = request.host === '' ? '' : request.host
+  const { host } = request
   root.set('http.method', request.method)
   root.set('http.url', `${request.scheme}://${host}${redactTarget(request.rawPath + request.query)}`)
   root.set('http.host', hostName(host))

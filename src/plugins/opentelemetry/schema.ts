@@ -1,5 +1,6 @@
 import { headerName } from '../../entities/validators.ts'
 import { pluginSchema } from '../../plugin/define.ts'
+import { type QueueDefaults, queueField } from '../../plugin/queue-schema.ts'
 import type { Infer, Violations } from '../../schema/field.ts'
 import { field } from '../../schema/field.ts'
 import type { JsonObject } from '../../schema/validate.ts'
@@ -12,6 +13,9 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 2
 
 const timeout = (defaultMs: number, description: string) =>
   field.integer({ default: defaultMs, between: [0, MAX_TIMEOUT_MS], unit: 'ms', description })
+
+/** What the queue is by default where that is not what loggers have. */
+export const QUEUE_DEFAULTS: QueueDefaults = { max_batch_size: 200 }
 
 /** The configuration of opentelemetry: Kong's fields, defaults and rules. */
 export const schema = pluginSchema({
@@ -41,43 +45,7 @@ export const schema = pluginSchema({
       description:
         'Attributes of the resource beside, or instead of, `service.name` (`kong`), `service.version` and `service.instance.id`.',
     }),
-    queue: field.record({
-      required: true,
-      fields: {
-        max_batch_size: field.integer({ default: 200, between: [1, 1_000_000], description: 'Spans in one post at most.' }),
-        max_coalescing_delay: field.number({
-          default: 1,
-          between: [0, 3600],
-          unit: 's',
-          description: 'Time that a span waits for others at most.',
-        }),
-        max_entries: field.integer({
-          default: 10_000,
-          between: [1, 1_000_000],
-          description: 'Spans that wait at most; the oldest is dropped for a new one.',
-        }),
-        max_bytes: field.integer({ description: 'Estimated bytes of the spans that wait at most; absent: no limit.' }),
-        max_retry_time: field.number({
-          default: 60,
-          unit: 's',
-          description: 'Time after which a batch that cannot be delivered is dropped.',
-        }),
-        initial_retry_delay: field.number({
-          default: 0.01,
-          between: [0.001, 1_000_000],
-          unit: 's',
-          description: 'Time before the second attempt; it doubles with each.',
-        }),
-        max_retry_delay: field.number({
-          default: 60,
-          between: [0.001, 1_000_000],
-          unit: 's',
-          description: 'Longest time between two attempts.',
-        }),
-        concurrency_limit: field.integer({ default: 1, oneOf: [-1, 1], description: 'Posts at a time: one, or without limit (-1).' }),
-      },
-      description: 'How spans wait until they are sent.',
-    }),
+    queue: queueField(QUEUE_DEFAULTS),
     batch_span_count: field.integer({ description: 'Deprecated: `queue.max_batch_size`, which it takes the place of when it is set.' }),
     batch_flush_delay: field.integer({
       unit: 's',
