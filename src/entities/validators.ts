@@ -84,6 +84,12 @@ export const headerName: TextCheck = (value) => {
   return /^[A-Za-z0-9_-]+$/.test(value) ? undefined : `bad header name '${value}', allowed characters are A-Z, a-z, 0-9, '_', and '-'`
 }
 
+/** The value of a header field: no CR, LF or NUL (RFC 9110 section 5.5). It may be a secret, so it is not repeated. */
+export const headerValue: TextCheck = (value) => (/[\r\n\0]/.test(value) ? 'a header value must not contain CR, LF or NUL' : undefined)
+
+/** A number that counts or measures. */
+export const notNegative = (value: number): string | undefined => (value < 0 ? 'value must not be negative' : undefined)
+
 /** An IPv4 or IPv6 address, or a range of them. */
 export const ipOrCidr: TextCheck = (value) => {
   const [address = '', prefix, ...rest] = value.split('/')

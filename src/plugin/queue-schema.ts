@@ -1,4 +1,5 @@
 /** The `queue` record that loggers have in their configuration: Kong's fields, defaults and bounds. */
+import { notNegative } from '../entities/validators.ts'
 import type { Infer } from '../schema/field.ts'
 import { field } from '../schema/field.ts'
 import type { QueueLimits } from './queue.ts'
@@ -38,7 +39,7 @@ export function queueField({ max_batch_size = 1 }: QueueDefaults = {}) {
       }),
       max_retry_time: field.number({
         default: 60,
-        validator: negativeViolation,
+        validator: notNegative,
         unit: 's',
         description: 'How long a batch is tried; after that it is lost.',
       }),
@@ -77,8 +78,4 @@ export function queueLimits(config: QueueConfig, { max_batch_size = 1 }: QueueDe
 
 function positiveViolation(value: number): string | undefined {
   return value > 0 ? undefined : 'value must be greater than 0'
-}
-
-function negativeViolation(value: number): string | undefined {
-  return value < 0 ? 'value must not be negative' : undefined
 }

@@ -1,3 +1,4 @@
+import { headerValue, notNegative } from '../../entities/validators.ts'
 import { customFieldsField } from '../../plugin/custom-fields.ts'
 import { pluginSchema } from '../../plugin/define.ts'
 import { queueField } from '../../plugin/queue-schema.ts'
@@ -30,13 +31,13 @@ export const schema = pluginSchema({
     timeout: field.number({
       default: 10_000,
       unit: 'ms',
-      validator: negativeViolation,
+      validator: notNegative,
       description: 'Time for connecting, for sending and for reading (each).',
     }),
     keepalive: field.number({
       default: 60_000,
       unit: 'ms',
-      validator: negativeViolation,
+      validator: notNegative,
       description: 'Time for which an idle connection stays open; 0 closes it after use.',
     }),
     retry_count: field.integer({ description: 'Has no effect any more (Kong 3.0); see `queue`.' }),
@@ -55,7 +56,7 @@ export const schema = pluginSchema({
           },
         ],
       }),
-      values: field.string({ referenceable: true, validator: fieldValueViolation }),
+      values: field.string({ referenceable: true, validator: headerValue }),
       description: 'Headers added to the requests, by name.',
     }),
     ssl_verify: field.boolean({
@@ -81,13 +82,4 @@ function checkCredentials({ http_endpoint, headers }: JsonObject): Violations | 
     (url.username !== '' || url.password !== '') && isObject(headers) && Object.keys(headers).some((name) => /^authorization$/i.test(name))
   if (!both) return undefined
   return { '@entity': ["specifying both an 'Authorization' header and user info in 'http_endpoint' is not allowed"] }
-}
-
-function negativeViolation(value: number): string | undefined {
-  return value < 0 ? 'value must not be negative' : undefined
-}
-
-/** RFC 9110 section 5.5: no CR, LF or NUL. The value may be a secret, so it is not repeated. */
-function fieldValueViolation(value: string): string | undefined {
-  return /[\r\n\0]/.test(value) ? 'a header value must not contain CR, LF or NUL' : undefined
 }

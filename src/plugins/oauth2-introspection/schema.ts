@@ -1,3 +1,4 @@
+import { headerValue, notNegative } from '../../entities/validators.ts'
 import { consistsOf, TOKEN } from '../../http/octets.ts'
 import { pluginSchema } from '../../plugin/define.ts'
 import type { Infer, Violations } from '../../schema/field.ts'
@@ -20,7 +21,7 @@ export const schema = pluginSchema({
     ttl: field.number({
       default: 30,
       unit: 's',
-      validator: negativeViolation,
+      validator: notNegative,
       description: 'Time for which a positive answer may be reused; 0: no limit of our own. The end of the token is a limit in any case.',
     }),
     token_type_hint: field.string({
@@ -42,7 +43,7 @@ export const schema = pluginSchema({
     keepalive: field.integer({
       default: 60_000,
       unit: 'ms',
-      validator: negativeViolation,
+      validator: notNegative,
       description: 'Time for which an idle connection to the endpoint stays open; 0 closes it after use.',
     }),
     introspect_request: field.boolean({
@@ -73,7 +74,7 @@ export const schema = pluginSchema({
       required: true,
       default: {},
       keys: field.string({ validator: fieldNameViolation }),
-      values: field.string({ validator: fieldValueViolation }),
+      values: field.string({ validator: headerValue }),
       description:
         'Headers added to calls to the endpoint, by name. Those that frame the message (Content-Type, Content-Length, Transfer-Encoding, Connection) are passed over.',
     }),
@@ -98,16 +99,7 @@ function checkEndpoint({ introspection_url }: JsonObject): Violations | undefine
   return url.username === '' && url.password === '' ? undefined : { introspection_url: 'must not contain a user name or password' }
 }
 
-function negativeViolation(value: number): string | undefined {
-  return value < 0 ? 'value must not be negative' : undefined
-}
-
 /** RFC 9110 section 5.1: a field name is a token. */
 function fieldNameViolation(name: string): string | undefined {
   return name !== '' && consistsOf(TOKEN, name) ? undefined : `invalid header name: ${JSON.stringify(name)}`
-}
-
-/** RFC 9110 section 5.5: no CR, LF or NUL. The value may be a secret, so it is not repeated. */
-function fieldValueViolation(value: string): string | undefined {
-  return /[\r\n\0]/.test(value) ? 'a header value must not contain CR, LF or NUL' : undefined
 }
