@@ -141,7 +141,7 @@ class Worker {
       replayBytes: Math.max(REPLAY_BYTES, settings.client_body_buffer_size),
       portMap: new Map(settings.port_maps.map((pair) => pair.split(':').map(Number)).map(([seen, own]) => [own as number, seen as number])),
     }
-    this.#tls = start.certificates.length === 0 ? null : new WorkerTls(start, log, (reference) => this.#resolve(reference))
+    this.#tls = start.certificates.length === 0 ? null : new WorkerTls(start, log)
     this.#front = settings.proxy_listen.map(({ ssl, http2 }) => this.#createFront(ssl ? (this.#tls?.front(http2) ?? null) : null, http2))
     this.#closers = [() => upstream.close(), () => clients.close(), () => accessLog.close()]
   }
@@ -319,15 +319,13 @@ class Worker {
 class WorkerTls {
   readonly #front: FrontTls
   readonly #log: Log
-  readonly #resolve: (reference: string) => string
   readonly #shared: TlsProfile
   readonly #own: ServerIdentity
   #store: CertificateStore | null = null
 
   /** @throws OpenSSL's error when the node's own certificate cannot be used */
-  constructor({ settings, certificates, ticketKeys }: Start, log: Log, resolve: (reference: string) => string) {
+  constructor({ settings, certificates, ticketKeys }: Start, log: Log) {
     this.#log = log
-    this.#resolve = resolve
     this.#shared = tlsProfile(settings)
     this.#own = createIdentity(certificates, this.#shared)
     this.#front = {
@@ -343,13 +341,12 @@ class WorkerTls {
   }
 
   /** Handshakes from now on are answered with the certificates of `frame`. */
-  use({ certificates = [], snis = [] }: Frame): void {
+  use({ certificates, snis }: Frame): void {
     this.#store = createCertificateStore({
       certificates,
       snis,
       fallback: this.#own,
       shared: this.#shared,
-      resolve: this.#resolve,
       onUnusable: (certificate, reason) =>
         this.#log.error('certificate cannot be used, the one of the node serves', { certificate, reason }),
       previous: this.#store,

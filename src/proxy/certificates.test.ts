@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
 import { createSelfSigned } from '../util/self-signed.ts'
 import { type CertificatePair, createCertificateStore, createIdentity, type ServerIdentity } from './certificates.ts'
+import { resolveFrame } from './frame-references.ts'
 import type { CertificateEntity } from './snapshot.ts'
 
 let rsa: CertificatePair
@@ -42,7 +43,6 @@ function defaults(unusable: string[] = []) {
   return {
     fallback: own,
     shared: {},
-    resolve: (reference: string) => reference,
     onUnusable: (id: string, reason: string) => void unusable.push(`${id}: ${reason}`),
   }
 }
@@ -116,12 +116,9 @@ test('a second certificate of the other kind stands beside the first', () => {
 test('vault references are resolved', () => {
   const texts: Readonly<Record<string, string>> = { '{vault://env/cert}': rsa.cert, '{vault://env/key}': rsa.key }
   const certificates = [{ id: 'a', cert: '{vault://env/cert}', key: '{vault://env/key}', cert_alt: null, key_alt: null }]
-  const store = createCertificateStore({
-    ...defaults(),
-    resolve: (reference) => texts[reference] ?? '',
-    certificates,
-    snis: snisFor({ 'a.test': 'a' }),
-  })
+  const nothing = { version: 1, services: [], routes: [], consumers: [], plugins: [], ca_certificates: [], objects: [] }
+  const frame = resolveFrame({ ...nothing, certificates, snis: snisFor({ 'a.test': 'a' }) }, (reference) => texts[reference] ?? '')
+  const store = createCertificateStore({ ...defaults(), ...frame })
   assert.deepEqual(store.choose('a.test').options.cert, [rsa.cert])
 })
 

@@ -2,7 +2,6 @@
 
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
-import { isVaultReference } from '../schema/field.ts'
 import { errorCode } from '../util/errors.ts'
 import type { CertificateEntity, SniEntity } from './snapshot.ts'
 
@@ -32,8 +31,6 @@ export interface CertificateSource {
   readonly fallback: ServerIdentity
   /** Options that all have in common: versions, ciphers. */
   readonly shared: SecureContextOptions
-  /** Text behind a vault reference. */
-  readonly resolve: (reference: string) => string
   /** A certificate that OpenSSL refuses: the fallback serves. Called once per certificate. `reason` is OpenSSL's code, never a text of the certificate. */
   readonly onUnusable: (certificateId: string, reason: string) => void
   /** The store before: identities of certificates that are the same are kept. */
@@ -90,17 +87,10 @@ class SniStore implements CertificateStore {
   }
 
   #enter(certificate: CertificateEntity, before: ReadonlyMap<string, Entry>): Entry {
-    const pairs = this.#pairsOf(certificate)
+    const pairs = pairsOf(certificate)
     const digest = digestOf(pairs)
     const known = before.get(certificate.id)
     return known?.digest === digest ? known : { id: certificate.id, pairs, digest }
-  }
-
-  #pairsOf({ cert, key, cert_alt, key_alt }: CertificateEntity): CertificatePair[] {
-    const read = (text: string): string => (isVaultReference(text) ? this.#source.resolve(text) : text)
-    const pairs = [{ cert: read(cert), key: read(key) }]
-    if (cert_alt != null && key_alt != null) pairs.push({ cert: read(cert_alt), key: read(key_alt) })
-    return pairs
   }
 
   choose(serverName: string | null): ServerIdentity {
@@ -126,6 +116,15 @@ class SniStore implements CertificateStore {
     }
     return entry.identity
   }
+}
+
+function pairsOf({ cert, key, cert_alt, key_alt }: CertificateEntity): CertificatePair[] {
+  return cert_alt != null && key_alt != null
+    ? [
+        { cert, key },
+        { cert: cert_alt, key: key_alt },
+      ]
+    : [{ cert, key }]
 }
 
 /** A name as SNIs are compared: lower case, without the dot of an absolute name. */

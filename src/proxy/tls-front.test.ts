@@ -34,7 +34,6 @@ function useCertificates(certificates: Readonly<Record<string, readonly [first: 
     snis: Object.keys(certificates).map((name) => ({ id: name, name, certificate: { id: name } })),
     fallback: store?.choose(null) ?? own,
     shared: {},
-    resolve: (reference) => reference,
     onUnusable: () => {},
     previous: store ?? null,
   })
