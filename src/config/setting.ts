@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { resolve } from 'node:path'
+import { INSTRUMENTATIONS } from '../telemetry/trace.ts'
 import { type Listener, ListenerSyntaxError, parseListeners } from './listeners.ts'
 import { Secret } from './secret.ts'
 import { formatDuration, formatSize, parseDuration, parseSize, splitList } from './units.ts'
@@ -179,24 +180,15 @@ export function tokens(...values: readonly string[]): Kind<readonly string[]> {
   return kind('list', read, offIfEmpty, { list: true, oneOf: ['off', ...values] })
 }
 
-/** What a trace may have spans for beside the request itself. */
-const INSTRUMENTATIONS = [
-  'db_query',
-  'dns_query',
-  'router',
-  'http_client',
-  'balancer',
-  'plugin_rewrite',
-  'plugin_access',
-  'plugin_header_filter',
-] as const
+/** Entries of `tracing_instrumentations`; `db_query` is Kong's, and there is nothing to show for it. */
+const TRACED = ['off', 'request', 'all', 'db_query', ...INSTRUMENTATIONS]
 
 /** Kong's `tracing_instrumentations`: a comma list; `off` stands alone, and is the empty list. */
 export const instrumentations: Kind<readonly string[]> = kind(
   'list',
   (text, name) => {
     const found = splitList(text)
-    const unknown = found.find((item) => !['off', 'request', 'all', ...INSTRUMENTATIONS].includes(item))
+    const unknown = found.find((item) => !TRACED.includes(item))
     if (unknown !== undefined) throw new SettingViolation(`${name}: invalid tracing type: ${unknown}`)
     if (found.includes('off') && found.length > 1) {
       throw new SettingViolation(`${name}: invalid tracing types: off, other types are mutually exclusive`)
@@ -204,7 +196,7 @@ export const instrumentations: Kind<readonly string[]> = kind(
     return found.filter((item) => item !== 'off')
   },
   offIfEmpty,
-  { list: true, oneOf: ['off', 'request', 'all', ...INSTRUMENTATIONS] },
+  { list: true, oneOf: TRACED },
 )
 
 /** A comma list of names, or `off` for none. */

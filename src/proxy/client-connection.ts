@@ -93,8 +93,8 @@ export interface FrontConnection {
   readonly isReading: boolean
   /** The sweep found the deadline passed. */
   expire(): void
-  /** The front began to drain: what is under way is the last. */
-  drain(): void
+  /** The front began to drain: what is under way is the last. Absent where the protocol cannot say so before its next answer does. */
+  drain?(): void
   /** Cuts the connection. */
   destroy(): void
 }
@@ -314,9 +314,6 @@ export class ClientConnection implements FrontConnection {
     this.#pending = EMPTY
     return this.socket
   }
-
-  /** HTTP/1.1 cannot say it before the next answer does. */
-  drain(): void {}
 
   /** Cuts the connection. */
   destroy(): void {

@@ -173,8 +173,6 @@ export class Handshake implements FrontConnection {
     this.#socket.off('close', this.#onClose)
   }
 
-  drain(): void {}
-
   expire(): void {
     this.#host.onHandshakeFailed('ERR_TLS_HANDSHAKE_TIMEOUT', this.#socket.remoteAddress ?? '')
     this.destroy()

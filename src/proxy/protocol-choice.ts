@@ -48,8 +48,6 @@ export class ProtocolChoice implements FrontConnection {
     this.#socket.destroy()
   }
 
-  drain(): void {}
-
   expire(): void {
     this.destroy()
   }

@@ -116,7 +116,7 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
 
   #keep(connection: FrontConnection): void {
     this.#connections.add(connection)
-    if (this.draining) connection.drain()
+    if (this.draining) connection.drain?.()
   }
 
   get handshakeMs(): number {
@@ -168,7 +168,7 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
 
   drain(): Promise<void> {
     this.draining = true
-    for (const connection of this.#connections) connection.drain()
+    for (const connection of this.#connections) connection.drain?.()
     const sweep = setInterval(() => {
       for (const connection of this.#connections) if (connection.isIdle) connection.destroy()
     }, DRAIN_GRACE_MS)

@@ -24,15 +24,18 @@ export interface SpanEvent {
   readonly attributes: Readonly<Record<string, SpanValue>>
 }
 
-/** Which parts of a request have spans: kong.conf's `tracing_instrumentations`. */
-export type Instrumentation =
-  | 'dns_query'
-  | 'router'
-  | 'http_client'
-  | 'balancer'
-  | 'plugin_rewrite'
-  | 'plugin_access'
-  | 'plugin_header_filter'
+/** Parts of a request that have spans of their own: names in kong.conf's `tracing_instrumentations`. */
+export const INSTRUMENTATIONS = [
+  'dns_query',
+  'router',
+  'http_client',
+  'balancer',
+  'plugin_rewrite',
+  'plugin_access',
+  'plugin_header_filter',
+] as const
+
+export type Instrumentation = (typeof INSTRUMENTATIONS)[number]
 
 /** How requests of this process are traced. */
 export interface TraceSettings {
@@ -43,19 +46,9 @@ export interface TraceSettings {
   readonly on: boolean
 }
 
-const ALL: readonly Instrumentation[] = [
-  'dns_query',
-  'router',
-  'http_client',
-  'balancer',
-  'plugin_rewrite',
-  'plugin_access',
-  'plugin_header_filter',
-]
-
 /** Reads `tracing_instrumentations` (empty for `off`) and `tracing_sampling_rate`. */
 export function readTraceSettings(names: readonly string[], samplingRate: number): TraceSettings {
-  const instrumentations = new Set(ALL.filter((name) => names.includes('all') || names.includes(name)))
+  const instrumentations = new Set(INSTRUMENTATIONS.filter((name) => names.includes('all') || names.includes(name)))
   return { instrumentations, samplingRate, on: names.length > 0 }
 }
 
