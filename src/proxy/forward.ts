@@ -171,6 +171,8 @@ export class Forwarding implements UpstreamHandler {
 
   onSwitch(reason: string, headers: HeaderList, upstream: Duplex): void {
     this.#headSeen = true
+    this.#span?.set('http.status_code', 101)
+    this.#endSpan(null)
     this.#listener.onSwitch(reason, headers, upstream)
   }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { createServer as createTlsServer } from 'node:https'
 import { after, before, describe, test } from 'node:test'
 import { type EchoUpstream, startEchoUpstream } from '../../demo/echo-upstream.ts'
@@ -7,6 +8,7 @@ import { type Gateway, startGateway } from '../support/gateway.ts'
 import { createHttpClient, type HttpClient, type HttpResponse } from '../support/http-client.ts'
 import { type OtlpSink, type SinkSpan, startOtlpSink } from '../support/otlp-sink.ts'
 import { unusedPort } from '../support/ports.ts'
+import { RawConnection } from '../support/raw-client.ts'
 import { type RawUpstream, startRawUpstream } from '../support/raw-upstream.ts'
 import { SELF_SIGNED_CERTIFICATE, SELF_SIGNED_KEY } from '../support/self-signed.ts'
 import { type StubIntrospection, startStubIntrospection } from '../support/stub-introspection.ts'
@@ -33,10 +35,13 @@ async function addRoute(gateway: Gateway, name: string, service: object, plugins
   for (const plugin of plugins) await add(`/services/${name}/plugins`, plugin)
 }
 
+const WEB_SOCKET_KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
+
 describe('all parts of a request are traced', () => {
   let gateway: Gateway
   let upstream: EchoUpstream
   let broken: RawUpstream
+  let switching: RawUpstream
   let sink: OtlpSink
   let as: StubIntrospection
   let client: HttpClient
@@ -48,6 +53,13 @@ describe('all parts of a request are traced', () => {
     broken = await startRawUpstream(async (connection) => {
       await connection.readRequest()
       connection.reset()
+    })
+    switching = await startRawUpstream(async (connection) => {
+      await connection.readRequest()
+      const accept = createHash('sha1').update(`${WEB_SOCKET_KEY}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
+      const lines = ['HTTP/1.1 101 Switching Protocols', 'Upgrade: websocket', 'Connection: Upgrade', `Sec-WebSocket-Accept: ${accept}`]
+      await connection.respond(`${lines.join('\r\n')}\r\n\r\n`)
+      connection.close()
     })
     as = await startStubIntrospection({ body: { active: true, sub: 'the-subject', username: 'the-user' } })
     port = await unusedPort()
@@ -71,17 +83,34 @@ describe('all parts of a request are traced', () => {
     await addRoute(gateway, 'guarded', { url: upstream.origin }, [introspection])
     await addRoute(gateway, 'refused', { url: `http://127.0.0.1:${port}`, retries: 2 }, [])
     await addRoute(gateway, 'broken', { url: broken.origin, retries: 1 }, [])
+    await addRoute(gateway, 'switching', { url: switching.origin }, [])
     await addRoute(gateway, 'named', { url: upstream.origin.replace('127.0.0.1', 'localhost') }, [])
   })
 
   after(async () => {
     await client?.close()
     await gateway?.stop()
-    await Promise.all([upstream?.stop(), broken?.stop(), sink?.stop(), as?.stop()])
+    await Promise.all([upstream?.stop(), broken?.stop(), switching?.stop(), sink?.stop(), as?.stop()])
   })
 
   const bearer = (token: string, headers: Record<string, string> = {}, path = '/guarded/anything?x=1') =>
     client.get(path, { authorization: `Bearer ${token}`, ...headers })
+
+  test('a switch to WebSocket ends the attempt, which tells where it led', async () => {
+    await using connection = await RawConnection.open(gateway.proxyPort)
+    const lines = [
+      'GET /switching/x HTTP/1.1',
+      'Host: a',
+      'Connection: Upgrade',
+      'Upgrade: websocket',
+      `Sec-WebSocket-Key: ${WEB_SOCKET_KEY}`,
+    ]
+    connection.send(`${lines.join('\r\n')}\r\n\r\n`)
+    const head = (await connection.readUntilClose()).toString('latin1')
+    const attempt = spanOf(await sink.traceOf(/x-kong-request-id: (\w+)/i.exec(head)?.[1] ?? ''), 'kong.balancer')
+    assert.equal(attempt.attributes['http.status_code'], 101)
+    assert.equal(attempt.attributes['net.peer.port'], switching.port)
+  })
 
   test('a request whose token is introspected: the call is part of the plugin, the attempt of the request', async () => {
     const response = await bearer('secret-token-1')
