@@ -33,7 +33,7 @@ import { readTraceSettings } from './telemetry/trace.ts'
 import { createUpstreamClient } from './upstream/client.ts'
 import { createHttpClientFactory } from './upstream/http-client.ts'
 import { createResolver } from './upstream/resolver.ts'
-import { formatAuthority } from './util/authority.ts'
+import { shownAddress } from './util/authority.ts'
 import { errorText } from './util/errors.ts'
 
 /** Product token that Kong's clients know, and the version they negotiate on. */
@@ -264,8 +264,7 @@ class Worker {
             { host: listener.ip, port: listener.port, ...(listener.backlog === null ? {} : { backlog: listener.backlog }) },
             () => {
               server.off('error', reject)
-              const { address, port } = server.address() as AddressInfo
-              resolve(`${listener.ssl ? 'https://' : ''}${formatAuthority(address, port)}`)
+              resolve(shownAddress(server.address() as AddressInfo, listener.ssl))
             },
           )
         }),

@@ -10,6 +10,7 @@
 import type { TlsFacts, UpstreamFailure } from '../http/exchange.ts'
 import type { HeaderList } from '../http/headers.ts'
 import { isSecretArgument, parseQuery, redactTarget } from '../http/query.ts'
+import { withoutPort } from '../util/authority.ts'
 import { fromByteString } from '../util/bytes.ts'
 import { setOwn } from '../util/own-property.ts'
 import type { RequestContext } from './context.ts'
@@ -128,7 +129,7 @@ const NO_ATTEMPTS: { readonly tries: readonly UpstreamTry[] } = { tries: [] }
 function urlOf({ request }: RequestContext, uri: string): string {
   const { target, host, scheme, port } = request
   if (!target.startsWith('/') && target !== '*') return uri
-  return `${scheme}://${fromByteString(host.replace(/:\d*$/, '').toLowerCase())}:${port}${uri === '*' ? '' : uri}`
+  return `${scheme}://${fromByteString(withoutPort(host).toLowerCase())}:${port}${uri === '*' ? '' : uri}`
 }
 
 function tlsOf({ version, cipher }: TlsFacts): NonNullable<LogEntry['request']['tls']> {

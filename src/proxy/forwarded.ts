@@ -2,6 +2,7 @@
 import ipaddr from 'ipaddr.js'
 import { FORGERY } from '../http/field-marks.ts'
 import { fieldName, type HeaderList } from '../http/headers.ts'
+import { withoutPort } from '../util/authority.ts'
 
 /** Whose word about the client is taken (`trusted_ips`), and where it stands. */
 export interface TrustSettings {
@@ -115,7 +116,5 @@ export function appendVia(headers: HeaderList, version: string, product: string)
 
 /** A `Host` value without port, lower case; brackets of IPv6 literals stay. */
 export function hostName(host: string): string {
-  if (host.startsWith('[')) return host.slice(0, host.indexOf(']') + 1).toLowerCase()
-  const colon = host.indexOf(':')
-  return (colon === -1 ? host : host.slice(0, colon)).toLowerCase()
+  return withoutPort(host).toLowerCase()
 }

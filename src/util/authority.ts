@@ -2,3 +2,15 @@
 export function formatAuthority(host: string, port: number): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port}`
 }
+
+/** Address of a listener as it is shown: `https://` stands before those with TLS. */
+export function shownAddress({ address, port }: { readonly address: string; readonly port: number }, ssl: boolean): string {
+  return `${ssl ? 'https://' : ''}${formatAuthority(address, port)}`
+}
+
+/** An authority without its port; brackets of IPv6 literals stay. */
+export function withoutPort(authority: string): string {
+  if (authority.startsWith('[')) return authority.slice(0, authority.indexOf(']') + 1)
+  const colon = authority.indexOf(':')
+  return colon === -1 ? authority : authority.slice(0, colon)
+}

@@ -5,6 +5,7 @@ import type { PluginKit } from '../../plugin/kit.ts'
 import { Queue, type QueueLimits, queuesOf } from '../../plugin/queue.ts'
 import { queueLimits } from '../../plugin/queue-schema.ts'
 import type { Span, Trace } from '../../telemetry/trace.ts'
+import { withoutPort } from '../../util/authority.ts'
 import { createResource, encodeSpans, postSpans, weighSpan } from './export.ts'
 import { joinTrace, type Propagation, readPropagation } from './propagation.ts'
 import { type Config, QUEUE_DEFAULTS, schema } from './schema.ts'
@@ -120,7 +121,7 @@ function describe({ id, request, record, route }: RequestContext, { root, sample
   const { host } = request
   root.set('http.method', request.method)
   root.set('http.url', `${request.scheme}://${host}${redactTarget(request.rawPath + request.query)}`)
-  root.set('http.host', hostName(host))
+  root.set('http.host', withoutPort(host))
   root.set('http.scheme', request.scheme)
   root.set('http.flavor', request.version)
   root.set('http.client_ip', request.clientAddress)
@@ -129,8 +130,4 @@ function describe({ id, request, record, route }: RequestContext, { root, sample
   root.set('http.status_code', record.status)
   const paths = route?.['paths']
   root.set('http.route', Array.isArray(paths) && typeof paths[0] === 'string' ? paths[0] : '')
-}
-
-function hostName(host: string): string {
-  return host.replace(/:\d+$/, '')
 }
