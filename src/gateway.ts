@@ -32,7 +32,7 @@ import { workerSecrets, workerSettings } from './proxy/worker-settings.ts'
 import { type LineWriter, openLineWriter } from './telemetry/line-writer.ts'
 import type { Log } from './telemetry/log.ts'
 import { createLogger } from './telemetry/logger.ts'
-import { formatAuthority } from './util/authority.ts'
+import { shownAddress } from './util/authority.ts'
 import { errorText } from './util/errors.ts'
 
 export interface GatewayAddresses {
@@ -82,6 +82,7 @@ class RunningGateway implements Gateway {
   readonly #settings: Settings
   readonly #log: Log
   readonly #ended = Promise.withResolvers<void>()
+  #nodeId = ''
   #database: Database | null = null
   #pool: WorkerPool | null = null
   #configuration: Configuration | null = null
@@ -109,6 +110,7 @@ class RunningGateway implements Gateway {
     const settings = this.#settings
     mkdirSync(settings.prefix, { recursive: true })
     const nodeId = settings.node_id ?? keepNodeId(settings.prefix)
+    this.#nodeId = nodeId
     // Keys that are made at the first start take as long as the plugins do.
     const [plugins, certificates] = await Promise.all([loadEnabledPlugins(settings), allCertificates(settings)])
     this.#plugins = plugins
@@ -235,8 +237,7 @@ class RunningGateway implements Gateway {
       this.#servers.push(server)
       if (server.server instanceof HttpsServer) this.#tlsServers.push({ kind, server: server.server })
       await server.listen({ host: ip, port, ...(backlog === null ? {} : { backlog }) })
-      const { address, port: actual } = server.server.address() as AddressInfo
-      addresses.push(`${ssl ? 'https://' : ''}${formatAuthority(address, actual)}`)
+      addresses.push(shownAddress(server.server.address() as AddressInfo, ssl))
     }
     return addresses
   }
@@ -261,13 +262,12 @@ class RunningGateway implements Gateway {
     const { database, pool, configuration } = this.#parts()
     if (database.kind === 'off') await this.#loadDeclarative(database, settings)
     await configuration.settled()
-    const nodeId = settings.node_id ?? keepNodeId(settings.prefix)
     const certificates = await allCertificates({
       ...settings,
       admin_listen: this.#settings.admin_listen,
       status_listen: this.#settings.status_listen,
     })
-    await pool.replace(workerSettings(settings, nodeId), workerSecrets(settings), certificates.proxy, workerCount(settings))
+    await pool.replace(workerSettings(settings, this.#nodeId), workerSecrets(settings), certificates.proxy, workerCount(settings))
     for (const { kind, server } of this.#tlsServers) server.setSecureContext(secureOptions(this.#settings, certificates[kind]))
     this.#addresses = { ...this.#addresses, proxy: pool.addresses }
     this.#log.notice('gateway reloaded')
