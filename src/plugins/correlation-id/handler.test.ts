@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { fakeContext, recordingLog, sharedObjects } from '../../../test/support/fake-context.ts'
+import { fakeContext } from '../../../test/support/fake-context.ts'
+import { fakeKit } from '../../../test/support/fake-kit.ts'
+import { completeConfig } from '../../../test/support/plugin-config.ts'
 import type { RequestContext } from '../../plugin/context.ts'
 import type { PluginKit } from '../../plugin/kit.ts'
 import { logEntry } from '../../plugin/log-entry.ts'
-import type { EntitySchema } from '../../schema/schema.ts'
-import { completeEntity } from '../../schema/validate.ts'
+import type { JsonObject } from '../../schema/validate.ts'
 import { SchemaViolation } from '../../schema/violations.ts'
 import plugin from './handler.ts'
 import { type Config, schema } from './schema.ts'
@@ -13,23 +14,7 @@ import { type Config, schema } from './schema.ts'
 const UUID = '[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}'
 const HEADER = 'kong-request-id'
 
-function createKit(): PluginKit {
-  return {
-    pluginId: 'p1',
-    log: recordingLog().log,
-    now: () => 1_700_000_000_123,
-    settings: {
-      introspection_cache_max_entries: 1,
-      introspection_cache_negative_max_entries: 1,
-      introspection_cache_max_bytes: 1,
-      introspection_cache_ttl_without_exp: 1,
-    },
-    objects: { find: () => undefined, publish() {} },
-    httpClient: () => () => Promise.reject(new Error('no network')),
-    onExit() {},
-    shared: sharedObjects(),
-  }
-}
+const createKit = (): PluginKit => fakeKit({ now: () => 1_700_000_000_123 })
 
 function configured(change: Partial<Config> = {}, kit = createKit()) {
   const state = plugin.configure({ header_name: 'Kong-Request-ID', generator: 'uuid#counter', echo_downstream: false, ...change }, kit)
@@ -108,8 +93,7 @@ describe('an id of the client', () => {
 })
 
 describe('configuration', () => {
-  const entity: EntitySchema = { name: 'plugins', apiPath: 'plugins', endpointKey: null, cacheKey: null, fields: schema.subschema.fields }
-  const complete = (config: object) => completeEntity(entity, { config }, { nowS: 0 })['config']
+  const complete = (config: JsonObject) => completeConfig(schema, config)
 
   test('nothing is needed', () => {
     assert.deepEqual(complete({}), { header_name: 'Kong-Request-ID', generator: 'uuid#counter', echo_downstream: false })

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { EntitySchema } from '../../schema/schema.ts'
-import { completeEntity } from '../../schema/validate.ts'
+import { completeConfig } from '../../../test/support/plugin-config.ts'
+import type { JsonObject } from '../../schema/validate.ts'
 import { SchemaViolation } from '../../schema/violations.ts'
 import { schema } from './schema.ts'
 
-const entity: EntitySchema = { name: 'plugins', apiPath: 'plugins', endpointKey: null, cacheKey: null, fields: schema.subschema.fields }
-const complete = (config: object) => completeEntity(entity, { config }, { nowS: 0 })['config']
+const complete = (config: JsonObject) => completeConfig(schema, config)
 
 test('only the path is needed', () => {
   assert.deepEqual(complete({ path: '/tmp/a.log' }), { path: '/tmp/a.log', reopen: false, custom_fields_by_lua: null })

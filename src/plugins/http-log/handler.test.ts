@@ -1,34 +1,14 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { fakeContext, recordingLog, sharedObjects } from '../../../test/support/fake-context.ts'
+import { fakeContext, recordingLog } from '../../../test/support/fake-context.ts'
+import { fakeKit } from '../../../test/support/fake-kit.ts'
+import { completeConfig } from '../../../test/support/plugin-config.ts'
 import { scriptedHttp } from '../../../test/support/scripted-http.ts'
-import type { HttpClientOptions, PluginKit } from '../../plugin/kit.ts'
+import type { HttpClientOptions } from '../../plugin/kit.ts'
 import plugin from './handler.ts'
-import type { Config } from './schema.ts'
+import { type Config, schema } from './schema.ts'
 
-const DEFAULTS: Config = {
-  http_endpoint: 'http://logs.internal/in',
-  method: 'POST',
-  content_type: 'application/json',
-  timeout: 10_000,
-  keepalive: 60_000,
-  retry_count: null,
-  queue_size: null,
-  flush_timeout: null,
-  headers: null,
-  ssl_verify: true,
-  queue: {
-    max_batch_size: 1,
-    max_coalescing_delay: 1,
-    max_entries: 10_000,
-    max_bytes: null,
-    max_retry_time: 60,
-    initial_retry_delay: 0.01,
-    max_retry_delay: 60,
-    concurrency_limit: 1,
-  },
-  custom_fields_by_lua: null,
-}
+const DEFAULTS: Config = completeConfig(schema, { http_endpoint: 'http://logs.internal/in' })
 
 /** The plugin in a process of its own, whose end is `exit`. */
 function setUp() {
@@ -36,25 +16,14 @@ function setUp() {
   const logged = recordingLog()
   const asked: HttpClientOptions[] = []
   const flushers: ((withinMs: number) => Promise<void>)[] = []
-  const shared = sharedObjects()
-  const kit: PluginKit = {
-    pluginId: 'p1',
+  const kit = fakeKit({
     log: logged.log,
-    now: Date.now,
-    settings: {
-      introspection_cache_max_entries: 1,
-      introspection_cache_negative_max_entries: 1,
-      introspection_cache_max_bytes: 1,
-      introspection_cache_ttl_without_exp: 1,
-    },
-    objects: { find: () => undefined, publish() {} },
     httpClient: (options) => {
       asked.push(options)
       return http.client
     },
     onExit: (flush) => void flushers.push(flush),
-    shared,
-  }
+  })
   const configure = (change: Partial<Config> = {}) => {
     const state = plugin.configure({ ...DEFAULTS, ...change }, kit)
     return { request: (target = '/') => plugin.log?.(fakeContext({ target }), state), close: () => plugin.close?.(state) }

@@ -1,28 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { EntitySchema } from '../../schema/schema.ts'
+import { completeConfig, configViolations } from '../../../test/support/plugin-config.ts'
 import type { JsonObject } from '../../schema/validate.ts'
-import { completeEntity } from '../../schema/validate.ts'
-import { SchemaViolation } from '../../schema/violations.ts'
 import type { Config } from './schema.ts'
 import { schema } from './schema.ts'
 
-const entity: EntitySchema = { name: 'plugins', apiPath: 'plugins', endpointKey: null, cacheKey: null, fields: schema.subschema.fields }
 const http_endpoint = 'http://logs.internal/in'
 
-function complete(config: JsonObject): Config {
-  return completeEntity(entity, { config }, { nowS: 0 })['config'] as Config
-}
-
-function violationsOf(config: JsonObject): unknown {
-  try {
-    complete({ http_endpoint, ...config })
-  } catch (error) {
-    assert(error instanceof SchemaViolation)
-    return error.fields['config']
-  }
-  return undefined
-}
+const complete = (config: JsonObject): Config => completeConfig(schema, config)
+const violationsOf = (config: JsonObject) => configViolations(schema, { http_endpoint, ...config })
 
 test('only the endpoint is needed; the rest is as in Kong, and certificates are verified', () => {
   assert.deepEqual(complete({ http_endpoint }), {

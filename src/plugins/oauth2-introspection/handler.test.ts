@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type FakeRequest, fakeContext, recordingLog, sharedObjects } from '../../../test/support/fake-context.ts'
+import { fakeKit } from '../../../test/support/fake-kit.ts'
 import { type ScriptedAnswer, scriptedHttp } from '../../../test/support/scripted-http.ts'
 import type { Consumer } from '../../entities/consumer-directory.ts'
 import type { RequestContext } from '../../plugin/context.ts'
-import type { PluginKit } from '../../plugin/kit.ts'
 import plugin from './handler.ts'
 import type { Config } from './schema.ts'
 
@@ -36,21 +36,7 @@ function setUp(
 ) {
   const clock = { nowMs: 1_700_000_000_000 }
   const logged = recordingLog()
-  const kit: PluginKit = {
-    pluginId,
-    log: logged.log,
-    now: () => clock.nowMs,
-    settings: {
-      introspection_cache_max_entries: 1000,
-      introspection_cache_negative_max_entries: 100,
-      introspection_cache_max_bytes: 10_000_000,
-      introspection_cache_ttl_without_exp: 3600,
-    },
-    objects: { find: () => undefined, publish() {} },
-    httpClient: () => http.client,
-    onExit() {},
-    shared,
-  }
+  const kit = fakeKit({ pluginId, log: logged.log, now: () => clock.nowMs, httpClient: () => http.client, shared })
   const state = plugin.configure({ ...DEFAULTS, ...change }, kit)
   let consumers: readonly Consumer[] = [ALICE, GUEST]
   const send = async (request: FakeRequest = {}, before?: (context: RequestContext) => void): Promise<RequestContext> => {

@@ -3,30 +3,16 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { parse } from 'yaml'
+import { completeConfig, configViolations } from '../../../test/support/plugin-config.ts'
 import { toKongSubschema } from '../../schema/project.ts'
-import type { EntitySchema } from '../../schema/schema.ts'
 import type { JsonObject } from '../../schema/validate.ts'
-import { completeEntity } from '../../schema/validate.ts'
-import { SchemaViolation } from '../../schema/violations.ts'
 import type { Config } from './schema.ts'
 import { schema } from './schema.ts'
 
-const entity: EntitySchema = { name: 'plugins', apiPath: 'plugins', endpointKey: null, cacheKey: null, fields: schema.subschema.fields }
 const minimal = { introspection_url: 'https://idp.example/introspect', authorization_value: 'Basic Z3c6cw==' }
 
-function complete(config: JsonObject): Config {
-  return completeEntity(entity, { config }, { nowS: 0 })['config'] as Config
-}
-
-function violationsOf(config: JsonObject): unknown {
-  try {
-    complete({ ...minimal, ...config })
-  } catch (error) {
-    assert(error instanceof SchemaViolation)
-    return error.fields['config']
-  }
-  return undefined
-}
+const complete = (config: JsonObject): Config => completeConfig(schema, config)
+const violationsOf = (config: JsonObject) => configViolations(schema, { ...minimal, ...config })
 
 test("fields, order and defaults are those of Kong's 3.15 schema", () => {
   assert.deepEqual(Object.entries(complete(minimal)), [

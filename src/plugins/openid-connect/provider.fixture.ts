@@ -1,5 +1,8 @@
 /** A provider without a network, and the plugin with a configuration and a clock: what the tests of this folder begin with. */
+
 import { type FakeRequest, fakeContext, recordingLog, sharedObjects } from '../../../test/support/fake-context.ts'
+import { fakeKit } from '../../../test/support/fake-kit.ts'
+import { completeConfig } from '../../../test/support/plugin-config.ts'
 import { type ScriptedAnswer, scriptedHttp } from '../../../test/support/scripted-http.ts'
 import type { Consumer } from '../../entities/consumer-directory.ts'
 import type { HttpRequest } from '../../oauth/http.ts'
@@ -7,10 +10,7 @@ import { type JsonObject as JwkObject, textOf } from '../../oauth/json.ts'
 import { sign } from '../../oauth/jwa.ts'
 import { type GENERATED_ALGORITHMS, generateSigningJwks, importSigningKey, publicJwks } from '../../oauth/jwks.ts'
 import type { RequestContext } from '../../plugin/context.ts'
-import type { PluginKit } from '../../plugin/kit.ts'
-import type { EntitySchema } from '../../schema/schema.ts'
 import type { JsonObject } from '../../schema/validate.ts'
-import { completeEntity } from '../../schema/validate.ts'
 import { encodeBase64url } from '../../util/base64url.ts'
 import plugin from './handler.ts'
 import { type Config, schema } from './schema.ts'
@@ -55,12 +55,10 @@ export async function signed(claims: object, { key = RSA, header = {} }: { key?:
   return `${input}.${encodeBase64url(await sign(key.alg, importSigningKey(key).key, Buffer.from(input)))}`
 }
 
-const entity: EntitySchema = { name: 'plugins', apiPath: 'plugins', endpointKey: null, cacheKey: null, fields: schema.subschema.fields }
-
 /** A complete configuration: defaults, one client with a secret, and what the test says. */
 export function configOf(change: JsonObject = {}): Config {
   const config = { issuer: ISSUER, client_id: ['shop'], client_secret: ['shop-secret'], ...change }
-  return completeEntity(entity, { config }, { nowS: 0 })['config'] as Config
+  return completeConfig(schema, config)
 }
 
 /** What outlives configurations in a process, and the provider that it talks to. */
@@ -112,24 +110,17 @@ export type SetUpOptions = { pluginId?: string; world?: World }
 /** The plugin with this configuration. */
 export function setUp(change: JsonObject = {}, { pluginId = 'p1', world = createWorld() }: SetUpOptions = {}) {
   const logged = recordingLog()
-  const kit: PluginKit = {
+  const kit = fakeKit({
     pluginId,
     log: logged.log,
     now: () => world.clock.nowMs,
-    settings: {
-      introspection_cache_max_entries: 1000,
-      introspection_cache_negative_max_entries: 100,
-      introspection_cache_max_bytes: 10_000_000,
-      introspection_cache_ttl_without_exp: 3600,
-    },
     objects: {
       find: (kind, key) => world.objects.get(`${kind}\n${key}`),
       publish: (kind, key, value) => void world.objects.set(`${kind}\n${key}`, value),
     },
     httpClient: () => world.http.client,
-    onExit() {},
     shared: world.shared,
-  }
+  })
   const config = configOf(change)
   const state = plugin.configure(config, kit)
   let consumers: readonly Consumer[] = [ALICE, GUEST]

@@ -3,36 +3,23 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { parse } from 'yaml'
+import { completeConfig, configViolations, pluginEntity } from '../../../test/support/plugin-config.ts'
 import type { Field, Fields } from '../../schema/field.ts'
 import { mapEncrypted, toKongSubschema, withEchoes } from '../../schema/project.ts'
-import type { EntitySchema } from '../../schema/schema.ts'
 import type { JsonObject } from '../../schema/validate.ts'
 import { completeEntity, mergePatch } from '../../schema/validate.ts'
-import { SchemaViolation } from '../../schema/violations.ts'
 import type { Config } from './schema.ts'
 import { schema } from './schema.ts'
 import { AUTH_METHODS } from './schema-terms.ts'
 
-const entity: EntitySchema = { name: 'plugins', apiPath: 'plugins', endpointKey: null, cacheKey: null, fields: schema.subschema.fields }
+const entity = pluginEntity(schema)
 const minimal = { issuer: 'https://idp.example' }
 
 function complete(config: JsonObject): Config {
-  return completeEntity(entity, { config: { ...minimal, ...config } }, { nowS: 0 })['config'] as Config
+  return completeConfig(schema, { ...minimal, ...config })
 }
 
-function violationsOf(config: JsonObject): JsonObject | undefined {
-  return violations(() => complete(config))
-}
-
-function violations(write: () => unknown): JsonObject | undefined {
-  try {
-    write()
-  } catch (error) {
-    assert(error instanceof SchemaViolation)
-    return error.fields['config'] as JsonObject
-  }
-  return undefined
-}
+const violationsOf = (config: JsonObject) => configViolations(schema, { ...minimal, ...config })
 
 function patch(stored: JsonObject, config: JsonObject): Config {
   const merged = mergePatch(entity, stored, { config })
@@ -102,10 +89,7 @@ test('only an issuer is needed; what is completed completes to itself', () => {
   assert.equal(config.token_exchange, null)
   assert.equal(config.principals.directory, 'default')
   assert.deepEqual(complete(config), config)
-  assert.deepEqual(
-    violations(() => completeEntity(entity, { config: {} }, { nowS: 0 })),
-    { issuer: 'required field missing' },
-  )
+  assert.deepEqual(configViolations(schema, {}), { issuer: 'required field missing' })
 })
 
 test('a salt is made for each configuration, and kept by a PUT that repeats it', () => {

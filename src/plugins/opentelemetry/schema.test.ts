@@ -3,29 +3,15 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { parse } from 'yaml'
-import type { EntitySchema } from '../../schema/schema.ts'
+import { completeConfig, configViolations } from '../../../test/support/plugin-config.ts'
 import type { JsonObject } from '../../schema/validate.ts'
-import { completeEntity } from '../../schema/validate.ts'
-import { SchemaViolation } from '../../schema/violations.ts'
 import type { Config } from './schema.ts'
 import { schema } from './schema.ts'
 
-const entity: EntitySchema = { name: 'plugins', apiPath: 'plugins', endpointKey: null, cacheKey: null, fields: schema.subschema.fields }
 const ENDPOINT = 'http://collector:4318/v1/traces'
 
-function complete(config: JsonObject): Config {
-  return completeEntity(entity, { config }, { nowS: 0 })['config'] as Config
-}
-
-function violationsOf(config: JsonObject): unknown {
-  try {
-    complete(config)
-  } catch (error) {
-    assert(error instanceof SchemaViolation)
-    return error.fields['config']
-  }
-  return undefined
-}
+const complete = (config: JsonObject): Config => completeConfig(schema, config)
+const violationsOf = (config: JsonObject) => configViolations(schema, config)
 
 test('an endpoint alone gives the defaults of Kong', () => {
   assert.deepEqual(complete({ traces_endpoint: ENDPOINT }), {

@@ -3,15 +3,12 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { parse } from 'yaml'
-import type { EntitySchema } from '../../schema/schema.ts'
+import { completeConfig } from '../../../test/support/plugin-config.ts'
 import type { JsonObject } from '../../schema/validate.ts'
-import { completeEntity } from '../../schema/validate.ts'
 import { schema } from './schema.ts'
 
-const entity: EntitySchema = { name: 'plugins', apiPath: 'plugins', endpointKey: null, cacheKey: null, fields: schema.subschema.fields }
-
 test('everything is off unless asked for', () => {
-  assert.deepEqual(completeEntity(entity, { config: {} }, { nowS: 0 })['config'], {
+  assert.deepEqual(completeConfig(schema, {}), {
     per_consumer: false,
     status_code_metrics: false,
     ai_metrics: false,
@@ -26,5 +23,5 @@ test('the example of the reference page is valid', () => {
   const file = parse(readFileSync(join(import.meta.dirname, 'example.yaml'), 'utf8')) as { plugins: [{ name: string; config: JsonObject }] }
   const [{ name, config }] = file.plugins
   assert.equal(name, schema.name)
-  assert.doesNotThrow(() => completeEntity(entity, { config }, { nowS: 0 }))
+  assert.doesNotThrow(() => completeConfig(schema, config))
 })

@@ -3,28 +3,13 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { parse } from 'yaml'
-import type { EntitySchema } from '../../schema/schema.ts'
+import { completeConfig, configViolations } from '../../../test/support/plugin-config.ts'
 import type { JsonObject } from '../../schema/validate.ts'
-import { completeEntity } from '../../schema/validate.ts'
-import { SchemaViolation } from '../../schema/violations.ts'
 import type { Config } from './schema.ts'
 import { schema } from './schema.ts'
 
-const entity: EntitySchema = { name: 'plugins', apiPath: 'plugins', endpointKey: null, cacheKey: null, fields: schema.subschema.fields }
-
-function complete(config: JsonObject): Config {
-  return completeEntity(entity, { config }, { nowS: 0 })['config'] as Config
-}
-
-function violationsOf(config: JsonObject): unknown {
-  try {
-    complete(config)
-  } catch (error) {
-    assert(error instanceof SchemaViolation)
-    return error.fields['config']
-  }
-  return undefined
-}
+const complete = (config: JsonObject): Config => completeConfig(schema, config)
+const violationsOf = (config: JsonObject) => configViolations(schema, config)
 
 test('an empty configuration answers 503', () => {
   assert.deepEqual(complete({}), { status_code: 503, message: null, content_type: null, body: null, echo: false, trigger: null })
