@@ -4,6 +4,7 @@
  */
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
 import { isIP } from 'node:net'
+import { bitString, der, extension, integer, oid, SIGNATURES, sequence, set, time, toPem } from '../../src/util/x509-der.ts'
 
 export type KeyType = 'ec' | 'rsa'
 
@@ -54,19 +55,19 @@ function make(
     keyId: createHash('sha1').update(publicKey).digest(),
   }
   const issuer = signer ?? own
-  const algorithm = ALGORITHMS[issuer.keyType]
+  const algorithm = SIGNATURES[issuer.keyType === 'rsa' ? 'rsa' : 'ecdsa']
   const body = sequence(
-    tagged(0, integer(Buffer.from([2]))),
+    der(0xa0, integer(Buffer.from([2]))),
     integer(Buffer.concat([Buffer.from([1]), randomBytes(15)])),
     algorithm,
     issuer.name,
-    sequence(time(validDays[0]), time(validDays[1])),
+    sequence(time(daysFromNow(validDays[0])), time(daysFromNow(validDays[1]))),
     own.name,
     publicKey,
-    tagged(3, sequence(...extensions(own, issuer, altNames, ca))),
+    der(0xa3, sequence(...extensions(own, issuer, altNames, ca))),
   )
   const signature = sign('sha256', body, issuer.key)
-  const cert = pem('CERTIFICATE', sequence(body, algorithm, element(0x03, Buffer.concat([Buffer.from([0]), signature]))))
+  const cert = toPem('CERTIFICATE', sequence(body, algorithm, bitString(signature)))
   const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
   return { cert, key, issue: (options) => make(options, own) }
 }
@@ -79,19 +80,19 @@ function newKey(keyType: KeyType): KeyObject {
 
 function extensions(own: Issuer, issuer: Issuer, altNames: readonly string[], ca: boolean): Buffer[] {
   return [
-    extension('551d13', true, ca ? sequence(element(0x01, Buffer.from([0xff]))) : sequence()),
+    extension(oid(2, 5, 29, 19), true, ca ? sequence(der(0x01, Buffer.from([0xff]))) : sequence()),
     // keyCertSign and cRLSign, or digitalSignature and keyEncipherment.
-    extension('551d0f', true, element(0x03, ca ? Buffer.from([1, 0x06]) : Buffer.from([5, 0xa0]))),
-    extension('551d0e', false, element(0x04, own.keyId)),
-    extension('551d23', false, sequence(element(0x80, issuer.keyId))),
-    ...(altNames.length === 0 ? [] : [extension('551d11', false, sequence(...altNames.map(altName)))]),
+    extension(oid(2, 5, 29, 15), true, der(0x03, ca ? Buffer.from([1, 0x06]) : Buffer.from([5, 0xa0]))),
+    extension(oid(2, 5, 29, 14), false, der(0x04, own.keyId)),
+    extension(oid(2, 5, 29, 35), false, sequence(der(0x80, issuer.keyId))),
+    ...(altNames.length === 0 ? [] : [extension(oid(2, 5, 29, 17), false, sequence(...altNames.map(altName)))]),
   ]
 }
 
 function altName(text: string): Buffer {
-  if (isIP(text) === 0) return element(0x82, Buffer.from(text))
-  if (isIP(text) === 4) return element(0x87, Buffer.from(text.split('.').map(Number)))
-  return element(0x87, Buffer.from(expanded(text), 'hex'))
+  if (isIP(text) === 0) return der(0x82, Buffer.from(text))
+  if (isIP(text) === 4) return der(0x87, Buffer.from(text.split('.').map(Number)))
+  return der(0x87, Buffer.from(expanded(text), 'hex'))
 }
 
 /** The 32 hex digits of an IPv6 address. */
@@ -102,48 +103,10 @@ function expanded(address: string): string {
   return [...groups(left), ...zeros, ...groups(right)].map((group) => group.padStart(4, '0')).join('')
 }
 
-// ----------------------------------------------------------------------------------------------------------------------------------------- DER
-
-/** ecdsa-with-SHA256 and sha256WithRSAEncryption, each as an AlgorithmIdentifier. */
-const ALGORITHMS: Readonly<Record<KeyType, Buffer>> = {
-  ec: sequence(element(0x06, Buffer.from('2a8648ce3d040302', 'hex'))),
-  rsa: sequence(element(0x06, Buffer.from('2a864886f70d01010b', 'hex')), element(0x05, Buffer.alloc(0))),
-}
-
-function element(tag: number, content: Buffer): Buffer {
-  const { length } = content
-  const size = length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 0xff]
-  return Buffer.concat([Buffer.from([tag, ...size]), content])
-}
-
-function sequence(...items: readonly Buffer[]): Buffer {
-  return element(0x30, Buffer.concat(items))
-}
-
-function tagged(number: number, content: Buffer): Buffer {
-  return element(0xa0 + number, content)
-}
-
-function integer(bytes: Buffer): Buffer {
-  return element(0x02, bytes)
-}
-
-function extension(oid: string, critical: boolean, value: Buffer): Buffer {
-  const flag = critical ? [element(0x01, Buffer.from([0xff]))] : []
-  return sequence(element(0x06, Buffer.from(oid, 'hex')), ...flag, element(0x04, value))
-}
-
 function distinguishedName(commonName: string): Buffer {
-  return sequence(element(0x31, sequence(element(0x06, Buffer.from('550403', 'hex')), element(0x0c, Buffer.from(commonName)))))
+  return sequence(set(sequence(oid(2, 5, 4, 3), der(0x0c, Buffer.from(commonName)))))
 }
 
-/** GeneralizedTime. */
-function time(daysFromNow: number): Buffer {
-  const at = new Date(Date.now() + daysFromNow * 86_400_000).toISOString()
-  return element(0x18, Buffer.from(`${at.replace(/[-:T]/g, '').slice(0, 14)}Z`))
-}
-
-function pem(label: string, der: Buffer): string {
-  const lines = der.toString('base64').match(/.{1,64}/g) ?? []
-  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`
+function daysFromNow(days: number): Date {
+  return new Date(Date.now() + days * 86_400_000)
 }
