@@ -35,6 +35,8 @@ const USUAL_HEADERS = [
   'x-auth-token',
   'x-csrf-token',
   'x-amz-security-token',
+  // Where browsers put tokens, since they can set no other header of a WebSocket.
+  'sec-websocket-protocol',
 ]
 
 /** What counts as a credential under `all` configurations; usual names are among them. Names of arguments beyond those that http/query.ts knows. */

@@ -179,7 +179,17 @@ describe('credentials', () => {
   const TOKEN = 'leaked-token'
 
   test('usual headers are named and their values left out, however they are spelt', () => {
-    for (const name of ['Authorization', 'PROXY-AUTHORIZATION', 'Cookie', 'DPoP', 'apikey', 'X-API-Key', 'x_api_key', 'Access-Token']) {
+    for (const name of [
+      'Authorization',
+      'PROXY-AUTHORIZATION',
+      'Cookie',
+      'DPoP',
+      'apikey',
+      'X-API-Key',
+      'x_api_key',
+      'Access-Token',
+      'Sec-WebSocket-Protocol',
+    ]) {
       const text = JSON.stringify(logEntry(proxied({ headers: [[name, TOKEN]] })))
       assert.ok(text.includes(`"${name.toLowerCase()}":"REDACTED"`), name)
       assert.equal(text.includes(TOKEN), false, name)
