@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
 import { createServer as createTlsServer } from 'node:https'
 import { after, before, describe, test } from 'node:test'
 import { type EchoUpstream, startEchoUpstream } from '../../demo/echo-upstream.ts'
@@ -12,6 +11,7 @@ import { RawConnection } from '../support/raw-client.ts'
 import { type RawUpstream, startRawUpstream } from '../support/raw-upstream.ts'
 import { SELF_SIGNED_CERTIFICATE, SELF_SIGNED_KEY } from '../support/self-signed.ts'
 import { type StubIntrospection, startStubIntrospection } from '../support/stub-introspection.ts'
+import { WEB_SOCKET_KEY, webSocketAnswer, webSocketOffer } from '../support/web-socket.ts'
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c'
 const PARENT = 'b7ad6b7169203331'
@@ -35,8 +35,6 @@ async function addRoute(gateway: Gateway, name: string, service: object, plugins
   for (const plugin of plugins) await add(`/services/${name}/plugins`, plugin)
 }
 
-const WEB_SOCKET_KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
-
 describe('all parts of a request are traced', () => {
   let gateway: Gateway
   let upstream: EchoUpstream
@@ -56,9 +54,7 @@ describe('all parts of a request are traced', () => {
     })
     switching = await startRawUpstream(async (connection) => {
       await connection.readRequest()
-      const accept = createHash('sha1').update(`${WEB_SOCKET_KEY}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
-      const lines = ['HTTP/1.1 101 Switching Protocols', 'Upgrade: websocket', 'Connection: Upgrade', `Sec-WebSocket-Accept: ${accept}`]
-      await connection.respond(`${lines.join('\r\n')}\r\n\r\n`)
+      await connection.respond(webSocketAnswer(WEB_SOCKET_KEY))
       connection.close()
     })
     as = await startStubIntrospection({ body: { active: true, sub: 'the-subject', username: 'the-user' } })
@@ -98,14 +94,7 @@ describe('all parts of a request are traced', () => {
 
   test('a switch to WebSocket ends the attempt, which tells where it led', async () => {
     await using connection = await RawConnection.open(gateway.proxyPort)
-    const lines = [
-      'GET /switching/x HTTP/1.1',
-      'Host: a',
-      'Connection: Upgrade',
-      'Upgrade: websocket',
-      `Sec-WebSocket-Key: ${WEB_SOCKET_KEY}`,
-    ]
-    connection.send(`${lines.join('\r\n')}\r\n\r\n`)
+    connection.send(webSocketOffer('/switching/x'))
     const head = (await connection.readUntilClose()).toString('latin1')
     const attempt = spanOf(await sink.traceOf(/x-kong-request-id: (\w+)/i.exec(head)?.[1] ?? ''), 'kong.balancer')
     assert.equal(attempt.attributes['http.status_code'], 101)

@@ -1,32 +1,14 @@
 /** WebSocket through the gateway (RFC 6455, RFC 9110 section 7.8): bytes in, bytes out. */
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
 import { after, before, suite, test } from 'node:test'
 import { type Gateway, startGateway } from '../support/gateway.ts'
 import { headerOf, RawConnection } from '../support/raw-client.ts'
 import type { RawRequest } from '../support/raw-message.ts'
 import { type RawUpstream, type RawUpstreamConnection, startRawUpstream } from '../support/raw-upstream.ts'
+import { acceptOf, WEB_SOCKET_KEY, webSocketAnswer, webSocketOffer } from '../support/web-socket.ts'
 
-const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
-const ACCEPT = createHash('sha1').update(`${KEY}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
-
-const handshake = (path: string, ...more: readonly string[]): string =>
-  [
-    `GET ${path} HTTP/1.1`,
-    'Host: api.test',
-    'Connection: keep-alive, Upgrade',
-    'Upgrade: WebSocket',
-    'Sec-WebSocket-Version: 13',
-    `Sec-WebSocket-Key: ${KEY}`,
-    ...more,
-    '',
-    '',
-  ].join('\r\n')
-
-const switched = (...more: readonly string[]): string =>
-  ['HTTP/1.1 101 Switching Protocols', 'Upgrade: websocket', 'Connection: Upgrade', ...more, '', ''].join('\r\n')
-
-const TAKEN = switched(`Sec-WebSocket-Accept: ${ACCEPT}`, 'Sec-WebSocket-Protocol: chat')
+const ACCEPT = acceptOf(WEB_SOCKET_KEY)
+const TAKEN = webSocketAnswer(WEB_SOCKET_KEY, 'Sec-WebSocket-Protocol: chat')
 /** What looks like a request is nobody's business in a tunnel. */
 const SAID_LATER = 'GET /open/x HTTP/1.1\r\n\r\n'
 
@@ -84,9 +66,9 @@ suite('WebSocket', () => {
         connection.close()
         return await connection.closed
       case 'wrong-accept':
-        return await connection.respond(switched('Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA='))
+        return await connection.respond(TAKEN.replace(ACCEPT, 'AAAAAAAAAAAAAAAAAAAAAAAAAAA='))
       case 'other-protocol':
-        return await connection.respond(switched(`Sec-WebSocket-Accept: ${ACCEPT}`).replace('websocket', 'h2c'))
+        return await connection.respond(TAKEN.replace('websocket', 'h2c'))
       default:
         return await connection.respond('HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\nno')
     }
@@ -94,7 +76,7 @@ suite('WebSocket', () => {
 
   test('after the upstream took the offer, bytes pass both ways, those sent early included', async () => {
     await using client = await RawConnection.open(gateway.proxyPort)
-    client.send(`${handshake('/open/echo')}early`)
+    client.send(`${webSocketOffer('/open/echo')}early`)
     const response = await client.readUntil('early')
     const text = response.toString('latin1')
     assert.match(text, /^HTTP\/1\.1 101 Switching Protocols\r\n/)
@@ -108,19 +90,19 @@ suite('WebSocket', () => {
     assert.equal(request.line, 'GET /open/echo HTTP/1.1')
     assert.equal(headerOf(request, 'upgrade'), 'websocket')
     assert.equal(headerOf(request, 'connection'), 'keep-alive, Upgrade')
-    assert.equal(headerOf(request, 'sec-websocket-key'), KEY)
+    assert.equal(headerOf(request, 'sec-websocket-key'), WEB_SOCKET_KEY)
   })
 
   test("the upstream's end is passed on", async () => {
     await using client = await RawConnection.open(gateway.proxyPort)
-    client.send(handshake('/open/bye'))
+    client.send(webSocketOffer('/open/bye'))
     const bytes = await client.readUntilClose()
     assert.ok(bytes.toString('latin1').endsWith('\r\n\r\nbye'))
   })
 
   test('a client that leaves takes its upstream connection along', async () => {
     const client = await RawConnection.open(gateway.proxyPort)
-    client.send(handshake('/open/held'))
+    client.send(webSocketOffer('/open/held'))
     await client.readUntil('hello')
     client.destroy()
     await assert.rejects(upstream.connections.at(-1)?.waitFor('what never comes') ?? Promise.resolve(), /ended/)
@@ -128,7 +110,7 @@ suite('WebSocket', () => {
 
   test('a tunnel in which nothing moves is cut after read_timeout', async () => {
     await using client = await RawConnection.open(gateway.proxyPort)
-    client.send(handshake('/hasty/held'))
+    client.send(webSocketOffer('/hasty/held'))
     await client.readUntil('hello')
     await client.readUntilClose()
   })
@@ -136,37 +118,37 @@ suite('WebSocket', () => {
   for (const path of ['/open/wrong-accept', '/open/other-protocol']) {
     test(`a 101 that does not take the offer is 502, and no byte of a tunnel passes: ${path}`, async () => {
       await using client = await RawConnection.open(gateway.proxyPort)
-      client.send(handshake(path))
+      client.send(webSocketOffer(path))
       assert.equal((await client.readResponse()).status, 502)
     })
   }
 
   test('any other answer is an ordinary one, and the connection goes on in HTTP', async () => {
     await using client = await RawConnection.open(gateway.proxyPort)
-    client.send(handshake('/open/refused'))
+    client.send(webSocketOffer('/open/refused'))
     const response = await client.readResponse()
     assert.deepEqual([response.status, response.body.toString(), headerOf(response, 'upgrade')], [426, 'no', undefined])
-    client.send(handshake('/open/refused'))
+    client.send(webSocketOffer('/open/refused'))
     assert.equal((await client.readResponse()).status, 426)
   })
 
   test('a plugin that refuses does so before the upstream is asked', async () => {
     await using client = await RawConnection.open(gateway.proxyPort)
     const asked = requests.length
-    client.send(handshake('/closed'))
+    client.send(webSocketOffer('/closed'))
     assert.equal((await client.readResponse()).status, 401)
     assert.equal(requests.length, asked)
   })
 
   for (const [what, lines] of [
     ['a body', ['Content-Length: 0', 'Transfer-Encoding: chunked']],
-    ['a second key', [`Sec-WebSocket-Key: ${KEY}`]],
+    ['a second key', [`Sec-WebSocket-Key: ${WEB_SOCKET_KEY}`]],
     ['a second protocol', ['Upgrade: h2c']],
   ] as const) {
     test(`an offer with ${what} is none: nothing of it goes upstream as one`, async () => {
       await using client = await RawConnection.open(gateway.proxyPort)
       const asked = requests.length
-      client.send(handshake('/open/none', ...lines))
+      client.send(webSocketOffer('/open/none', ...lines))
       const { status } = await client.readResponse()
       if (status === 400) return assert.equal(requests.length, asked)
       assert.equal(status, 426)
