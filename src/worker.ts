@@ -299,9 +299,10 @@ class Worker {
       .then(() => this.#port.send({ type: 'drained', stats: this.#stats(true) }))
   }
 
+  /** What is under way is cut; its log phase still runs, and what plugins then have queued goes out. */
   #exit(): void {
-    for (const front of this.#front) front.destroy()
-    this.#flush(STOP_FLUSH_MS)
+    Promise.all(this.#front.map((front) => front.destroy()))
+      .then(() => this.#flush(STOP_FLUSH_MS))
       .then(() => Promise.allSettled(this.#closers.map(async (closer) => closer())))
       .then(() => this.#port.exit(0))
   }

@@ -33,8 +33,8 @@ export interface Front {
    * request may be on the way already, and would be lost.
    */
   drain(): Promise<void>
-  /** Cuts all connections. */
-  destroy(): void
+  /** Cuts all connections. Resolves when each of them, and what was under way on it, has ended. */
+  destroy(): Promise<void>
   /** Session tickets are sealed with these from now on. Nothing to do without TLS. */
   setTicketKeys(keys: Buffer): void
 }
@@ -62,6 +62,8 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
   readonly #connections = new Set<FrontConnection>()
   readonly #handshakes: Handshakes | null
   #dateSecond = 0
+  /** Somebody waits for the end of the last connection. */
+  #emptied: PromiseWithResolvers<void> | null = null
 
   constructor(options: FrontOptions, tls: FrontTls | null) {
     this.options = options
@@ -145,6 +147,7 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
   onClosed(connection: FrontConnection): void {
     this.counters.active--
     this.#connections.delete(connection)
+    if (this.#connections.size === 0) this.#emptied?.resolve()
   }
 
   activity(): { reading: number; waiting: number } {
@@ -180,7 +183,10 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
     })
   }
 
-  destroy(): void {
+  async destroy(): Promise<void> {
     for (const connection of this.#connections) connection.destroy()
+    if (this.#connections.size === 0) return
+    this.#emptied ??= Promise.withResolvers<void>()
+    await this.#emptied.promise
   }
 }

@@ -5,18 +5,20 @@ import type { Duplex } from 'node:stream'
  * passed on, one is cut, or nothing came from either for `idleMs` milliseconds. There are no half-closed tunnels, as with nginx: WebSocket has a closing
  * handshake of its own (RFC 6455 section 7).
  *
- * @param done called once, when both are closed or are being closed
+ * @param done called once, when one is closed and the other is being closed
  */
 export function tunnel(client: Duplex, upstream: Duplex, idleMs: number, done: () => void): void {
-  let open = 2
+  let open = true
   const cut = (): void => {
     client.destroy()
     upstream.destroy()
   }
   const idle = setTimeout(cut, idleMs).unref()
   const closed = (): void => {
-    if (--open > 0) return cut()
+    if (!open) return
+    open = false
     clearTimeout(idle)
+    cut()
     done()
   }
   for (const [from, to] of [

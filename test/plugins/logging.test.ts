@@ -6,8 +6,11 @@ import { type EchoUpstream, startEchoUpstream } from '../../demo/echo-upstream.t
 import { type Gateway, type GatewayOptions, startGateway } from '../support/gateway.ts'
 import { createHttpClient, type HttpClient, type HttpResponse } from '../support/http-client.ts'
 import { unusedPort } from '../support/ports.ts'
+import { RawConnection } from '../support/raw-client.ts'
+import { startRawUpstream } from '../support/raw-upstream.ts'
 import { type AnswerFunction, type StubAnswer, type StubIntrospection, startStubIntrospection } from '../support/stub-introspection.ts'
 import { until } from '../support/until.ts'
+import { webSocketAnswer, webSocketOffer } from '../support/web-socket.ts'
 
 /** What tests look at of an entry. */
 type Entry = {
@@ -282,6 +285,35 @@ describe('file-log', () => {
       const [line = ''] = await linesOf(path)
       assert.equal((JSON.parse(line) as Entry).request.uri, reopen ? '/r/2' : '/r/3')
     }
+  })
+
+  test('a stop that cuts requests and tunnels still writes their entries', async () => {
+    await using world = await World.open()
+    await using upstream = await startRawUpstream(async (connection) => {
+      const { headers } = await connection.readRequest()
+      const key = headers.find(([name]) => name === 'Sec-WebSocket-Key')?.[1]
+      if (key !== undefined) await connection.respond(webSocketAnswer(key))
+      await connection.closed
+    })
+    await world.admin('PATCH', '/services/echo', { url: upstream.origin })
+    const path = join(world.gateway.prefix, 'requests.log')
+    await world.plugin('file-log', { path })
+    await using waiting = await RawConnection.open(world.gateway.proxyPort)
+    waiting.send('GET /r/waiting HTTP/1.1\r\nHost: a\r\n\r\n')
+    await using tunnel = await RawConnection.open(world.gateway.proxyPort)
+    tunnel.send(webSocketOffer('/r/tunnel'))
+    assert.equal((await tunnel.readResponse()).status, 101)
+    await upstream.connected(2)
+    world.gateway.signal('SIGTERM')
+    assert.equal(await world.gateway.exited, 0)
+    const entries = (await linesOf(path)).map((line) => JSON.parse(line) as Entry)
+    assert.deepEqual(
+      new Map(entries.map(({ request, response }) => [request.uri, response.status])),
+      new Map([
+        ['/r/waiting', 499],
+        ['/r/tunnel', 101],
+      ]),
+    )
   })
 
   test('standard output takes entries too', async () => {
