@@ -145,7 +145,11 @@ function sendJson(response: ServerResponse, value: unknown, status = 200): void 
 /** Writes and waits until there is room for more; false when the client is gone. */
 async function write(response: ServerResponse, chunk: string | Buffer): Promise<boolean> {
   if (response.destroyed) return false
-  if (!response.write(chunk)) await Promise.race([once(response, 'drain'), once(response, 'close')])
+  if (!response.write(chunk)) {
+    const settled = new AbortController()
+    await Promise.race(['drain', 'close'].map((event) => once(response, event, settled)))
+    settled.abort()
+  }
   return !response.destroyed
 }
 
