@@ -118,8 +118,7 @@ class RunningGateway implements Gateway {
     this.#database = database
     const pool = new WorkerPool({
       settings: workerSettings(settings, nodeId),
-      secrets: workerSecrets(settings),
-      certificates: certificates.proxy,
+      secrets: workerSecrets(settings, certificates.proxy),
       count: workerCount(settings),
       log: this.#log,
       onObject: ({ plugin, kind, key, value }) => {
@@ -267,7 +266,7 @@ class RunningGateway implements Gateway {
       admin_listen: this.#settings.admin_listen,
       status_listen: this.#settings.status_listen,
     })
-    await pool.replace(workerSettings(settings, this.#nodeId), workerSecrets(settings), certificates.proxy, workerCount(settings))
+    await pool.replace(workerSettings(settings, this.#nodeId), workerSecrets(settings, certificates.proxy), workerCount(settings))
     for (const { kind, server } of this.#tlsServers) server.setSecureContext(secureOptions(this.#settings, certificates[kind]))
     this.#addresses = { ...this.#addresses, proxy: pool.addresses }
     this.#log.notice('gateway reloaded')

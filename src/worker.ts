@@ -141,7 +141,7 @@ class Worker {
       replayBytes: Math.max(REPLAY_BYTES, settings.client_body_buffer_size),
       portMap: new Map(settings.port_maps.map((pair) => pair.split(':').map(Number)).map(([seen, own]) => [own as number, seen as number])),
     }
-    this.#tls = start.certificates.length === 0 ? null : new WorkerTls(start, log)
+    this.#tls = secrets.certificates.length === 0 ? null : new WorkerTls(start, log)
     this.#front = settings.proxy_listen.map(({ ssl, http2 }) => this.#createFront(ssl ? (this.#tls?.front(http2) ?? null) : null, http2))
     this.#closers = [() => upstream.close(), () => clients.close(), () => accessLog.close()]
   }
@@ -324,10 +324,10 @@ class WorkerTls {
   #store: CertificateStore | null = null
 
   /** @throws OpenSSL's error when the node's own certificate cannot be used */
-  constructor({ settings, certificates, ticketKeys }: Start, log: Log) {
+  constructor({ settings, secrets, ticketKeys }: Start, log: Log) {
     this.#log = log
     this.#shared = tlsProfile(settings)
-    this.#own = createIdentity(certificates, this.#shared)
+    this.#own = createIdentity(secrets.certificates, this.#shared)
     this.#front = {
       choose: (serverName) => this.#store?.choose(serverName) ?? this.#own,
       alpn: ['http/1.1'],

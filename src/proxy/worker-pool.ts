@@ -14,7 +14,6 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Log } from '../telemetry/log.ts'
 import { lastingMetrics, type MetricSnapshot, mergeMetrics } from '../telemetry/metrics.ts'
 import { GatewayError } from '../util/errors.ts'
-import type { CertificatePair } from './certificates.ts'
 import type { Frame, FrameObject } from './snapshot.ts'
 import { TicketKeys } from './ticket-keys.ts'
 import type { FromWorker, ToWorker, WorkerStats } from './worker-protocol.ts'
@@ -30,8 +29,6 @@ export class WorkerStartError extends GatewayError {
 export interface WorkerPoolOptions {
   readonly settings: WorkerSettings
   readonly secrets: WorkerSecrets
-  /** The node's own, for TLS listeners; empty when there are none. */
-  readonly certificates: readonly CertificatePair[]
   readonly count: number
   readonly log: Log
   readonly onObject: (object: FrameObject) => void
@@ -84,7 +81,6 @@ export class WorkerPool {
   readonly #ticketKeys = new TicketKeys()
   #settings: WorkerSettings
   #secrets: WorkerSecrets
-  #certificates: readonly CertificatePair[]
   #count: number
   /** Listeners as configured, before ports were chosen. */
   #asked: WorkerSettings['proxy_listen']
@@ -105,7 +101,6 @@ export class WorkerPool {
     this.#options = options
     this.#settings = options.settings
     this.#secrets = options.secrets
-    this.#certificates = options.certificates
     this.#count = options.count
     this.#asked = options.settings.proxy_listen
     this.#rotateTicketKeys()
@@ -160,20 +155,18 @@ export class WorkerPool {
    * A new generation of workers takes over; the old one answers what it has and ends.
    * @throws {WorkerStartError} the new ones cannot start; the old ones serve on
    */
-  async replace(settings: WorkerSettings, secrets: WorkerSecrets, certificates: readonly CertificatePair[], count: number): Promise<void> {
+  async replace(settings: WorkerSettings, secrets: WorkerSecrets, count: number): Promise<void> {
     const old = [...this.#members].filter(({ state }) => state !== 'draining')
-    const before = { settings: this.#settings, secrets: this.#secrets, certificates: this.#certificates, count: this.#count }
+    const before = { settings: this.#settings, secrets: this.#secrets, count: this.#count }
     const sameListeners = isDeepStrictEqual(settings.proxy_listen, this.#asked)
     this.#settings = sameListeners ? { ...settings, proxy_listen: this.#settings.proxy_listen } : settings
     this.#secrets = secrets
-    this.#certificates = certificates
     this.#count = count
     try {
       await this.#startGeneration()
     } catch (error) {
       this.#settings = before.settings
       this.#secrets = before.secrets
-      this.#certificates = before.certificates
       this.#count = before.count
       for (const member of this.#members) if (!old.includes(member)) this.#kill(member)
       throw error
@@ -207,7 +200,6 @@ export class WorkerPool {
       type: 'start',
       settings: this.#settings,
       secrets: this.#secrets,
-      certificates: this.#certificates,
       ticketKeys: this.#ticketKeys.current,
     })
     return member

@@ -2,7 +2,7 @@
  * Messages between the primary and its workers. The primary owns the database and the Admin API; workers own the proxy listeners.
  *
  *   primary                                worker
- *     │ start {settings, certificates, …} ─> │   opens nothing before its first snapshot is there
+ *     │ start {settings, secrets, …} ──────> │   opens nothing before its first snapshot is there
  *     │ frame {version, entities}    ──────> │   builds a snapshot aside, swaps
  *     │ <────────────────── applied {version}│   or failed {version, reason}: the old snapshot serves on
  *     │ <────────────── listening {addresses}│   once, after the first snapshot
@@ -17,7 +17,6 @@
  * before it had read them would take them along. Whatever the primary sent before `stop` has been read, and given back, when the worker reads `stop`.
  */
 import type { MetricSnapshot } from '../telemetry/metrics.ts'
-import type { CertificatePair } from './certificates.ts'
 import type { Frame, FrameObject } from './snapshot.ts'
 import type { WorkerSecrets, WorkerSettings } from './worker-settings.ts'
 
@@ -26,7 +25,6 @@ export type ToWorker =
       readonly type: 'start'
       readonly settings: WorkerSettings
       readonly secrets: WorkerSecrets
-      readonly certificates: readonly CertificatePair[]
       readonly ticketKeys: Buffer
     }
   | { readonly type: 'ticket-keys'; readonly keys: Buffer }

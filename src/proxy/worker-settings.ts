@@ -1,6 +1,7 @@
 import { readCertificate } from '../config/setting.ts'
 import type { Settings } from '../config/settings.ts'
 import type { ClientCertificate } from '../http/exchange.ts'
+import type { CertificatePair } from './certificates.ts'
 
 /** The settings that workers read. None is a secret: they travel in a message. */
 const NAMES = [
@@ -67,12 +68,17 @@ export function workerSettings(settings: Settings, nodeId: string): WorkerSettin
 export interface WorkerSecrets {
   /** What upstreams are shown where their service has none of its own; null for nothing. */
   readonly clientCertificate: ClientCertificate | null
+  /** The node's own, for TLS listeners; empty when there are none. */
+  readonly certificates: readonly CertificatePair[]
 }
 
 /** @throws when a file cannot be read */
-export function workerSecrets({ client_ssl: on, client_ssl_cert: cert, client_ssl_cert_key: key }: Settings): WorkerSecrets {
-  if (!on || cert === null || key === null) return { clientCertificate: null }
-  return { clientCertificate: { cert: readCertificate(cert), key: readCertificate(key.reveal()) } }
+export function workerSecrets(settings: Settings, certificates: readonly CertificatePair[]): WorkerSecrets {
+  return { clientCertificate: clientCertificateOf(settings), certificates }
+}
+
+function clientCertificateOf({ client_ssl: on, client_ssl_cert: cert, client_ssl_cert_key: key }: Settings): ClientCertificate | null {
+  return !on || cert === null || key === null ? null : { cert: readCertificate(cert), key: readCertificate(key.reveal()) }
 }
 
 /** Settings that a reload puts in force: those of the workers, what says how many there are, certificates, and what a declarative start loads. */
