@@ -537,7 +537,7 @@ describe('the protocol of a connection', () => {
       const curl = run('curl', '-sk', '--http1.1', `https://127.0.0.1:${port}/x`)
       assert.equal(await curl, 'ok')
       assert.equal(seen[1]?.version, '1.1')
-      assert.equal(front.counters.active, 1)
+      await until(() => front.counters.active === 1, "the end of curl's connection")
     } finally {
       front.destroy()
       server.close()
