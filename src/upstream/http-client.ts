@@ -1,14 +1,27 @@
 /**
- * Small requests to authorization servers: bounded in time and size, never redirected, answers freed of gzip. Connections are pooled per server and kept alive.
+ * Small requests to authorization servers: bounded in time and size, never redirected, answers freed of gzip. They go over the same connections as requests to
+ * upstreams (client.ts), pooled per server and kept alive.
  */
-import type { SecureContext } from 'node:tls'
+
+import { isIP } from 'node:net'
 import { gunzipSync, inflateSync } from 'node:zlib'
-import { Agent } from 'undici'
-import type { HttpClient, HttpResponse } from '../oauth/http.ts'
+import { LRUCache } from 'lru-cache'
+import type {
+  Origin,
+  UpstreamCall,
+  UpstreamClient,
+  UpstreamFailure,
+  UpstreamHandler,
+  UpstreamProgress,
+  UpstreamRequest,
+  UpstreamTls,
+} from '../http/exchange.ts'
+import { HeaderList } from '../http/headers.ts'
+import type { HttpClient, HttpRequest, HttpResponse } from '../oauth/http.ts'
 import { currentSpan, inSpan, type Span } from '../telemetry/trace.ts'
 import { GatewayError } from '../util/errors.ts'
+import { createUpstreamClient } from './client.ts'
 import type { Resolver } from './resolver.ts'
-import { createTrustedContext } from './secure-context.ts'
 
 export interface HttpClientFactoryOptions {
   readonly resolver: Resolver
@@ -32,6 +45,10 @@ export interface HttpClientSettings {
 }
 
 const DEFAULT_MAX_RESPONSE_BYTES = 1_048_576
+/** Idle connections kept to one server. */
+const POOL_SIZE = 256
+/** Addresses whose parts are kept ready. */
+const MAX_PLACES = 1000
 
 /** An authorization server gave no answer: no connection, a time-out, an answer too large. */
 export class ServerUnreachableError extends GatewayError {
@@ -45,57 +62,35 @@ export interface HttpClientFactory {
   close(): Promise<void>
 }
 
+/** The client of one caller is its settings over connections that are shared by all who keep them equally long. */
 export function createHttpClientFactory(options: HttpClientFactoryOptions): HttpClientFactory {
-  const agents = new Map<string, Agent>()
-  const trustedContext = createTrustedContext(options.trustedCertificates)
-  const agentOf = (settings: HttpClientSettings): Agent => {
-    const key = `${settings.timeoutMs}|${settings.connectTimeoutMs ?? ''}|${settings.keepaliveMs}|${settings.verifyTls}`
-    const known = agents.get(key)
+  const clients = new Map<number, UpstreamClient>()
+  const clientOf = (keepaliveMs: number): UpstreamClient => {
+    const known = clients.get(keepaliveMs)
     if (known !== undefined) return known
-    const agent = createAgent(settings, options.resolver, trustedContext())
-    agents.set(key, agent)
-    return agent
+    const { resolver, trustedCertificates } = options
+    const poolSize = keepaliveMs === 0 ? 0 : POOL_SIZE
+    const made = createUpstreamClient({ resolver, trustedCertificates, poolSize, keepaliveIdleMs: keepaliveMs, keepaliveMaxRequests: 0 })
+    clients.set(keepaliveMs, made)
+    return made
   }
   return {
     create(settings) {
-      const agent = agentOf(settings)
+      const sender = new Sender(clientOf(settings.keepaliveMs), settings, options.userAgent)
       return (request) => {
         const parent = currentSpan()
-        const exchange = (): Promise<HttpResponse> => send(agent, settings, options.userAgent, request)
-        return parent === undefined ? exchange() : traced(parent, options.userAgent, request, exchange)
+        return parent === undefined ? sender.send(request) : traced(parent, options.userAgent, request, () => sender.send(request))
       }
     },
     async close() {
-      await Promise.all([...agents.values()].map((agent) => agent.destroy()))
-      agents.clear()
+      await Promise.all([...clients.values()].map((client) => client.close()))
+      clients.clear()
     },
   }
 }
 
-function createAgent(settings: HttpClientSettings, resolver: Resolver, secureContext: SecureContext): Agent {
-  return new Agent({
-    pipelining: settings.keepaliveMs === 0 ? 0 : 1,
-    keepAliveTimeout: Math.max(settings.keepaliveMs, 1),
-    keepAliveMaxTimeout: Math.max(settings.keepaliveMs, 1),
-    headersTimeout: settings.timeoutMs,
-    bodyTimeout: settings.timeoutMs,
-    allowH2: false,
-    connect: {
-      timeout: settings.connectTimeoutMs ?? settings.timeoutMs,
-      lookup: resolver.lookup,
-      rejectUnauthorized: settings.verifyTls,
-      secureContext,
-    },
-  })
-}
-
 /** The exchange within a span of the request that caused it. Neither query nor user information of the URL is told: both may hold credentials. */
-async function traced(
-  parent: Span,
-  userAgent: string,
-  request: Parameters<HttpClient>[0],
-  exchange: () => Promise<HttpResponse>,
-): Promise<HttpResponse> {
+async function traced(parent: Span, userAgent: string, request: HttpRequest, exchange: () => Promise<HttpResponse>): Promise<HttpResponse> {
   const span = parent.trace.start('http_client', 'kong.internal.request', 'client', parent)
   if (span === null) return exchange()
   const { origin, pathname } = new URL(request.url)
@@ -116,58 +111,210 @@ async function traced(
   }
 }
 
-async function send(
-  agent: Agent,
-  settings: HttpClientSettings,
-  userAgent: string,
-  request: Parameters<HttpClient>[0],
-): Promise<HttpResponse> {
-  const url = new URL(request.url)
-  const { maxResponseBytes = DEFAULT_MAX_RESPONSE_BYTES } = settings
-  const headers = request.headers.flat()
-  if (!request.headers.some(([name]) => name.toLowerCase() === 'user-agent')) headers.push('User-Agent', userAgent)
-  if (!request.headers.some(([name]) => name.toLowerCase() === 'accept-encoding')) headers.push('Accept-Encoding', 'gzip')
-  const signal = AbortSignal.timeout(settings.deadlineMs ?? settings.timeoutMs * 3)
-  const attempt = () =>
-    agent.request({
-      origin: url.origin,
-      path: `${url.pathname}${url.search}`,
-      method: request.method,
-      headers,
-      body: request.bytes ?? request.body ?? null,
-      signal,
-    })
-  try {
-    const response = await attempt().catch((error: unknown) => {
-      // A kept connection that the server closed at the same moment: asked once more. Both kinds of request may be repeated (RFC 9112 section 9.3.1).
-      if (isStaleConnection(error)) return attempt()
-      throw error
-    })
-    const body = await readBody(response.body, maxResponseBytes)
-    const get = (lowerName: string): string | null => {
-      const value = response.headers[lowerName]
-      return value === undefined ? null : Array.isArray(value) ? value.join(', ') : value
+/** Where a URL leads. */
+interface Place {
+  readonly origin: Origin
+  readonly host: string
+  readonly path: string
+}
+
+/** Sends the requests of one caller. */
+class Sender {
+  readonly #client: UpstreamClient
+  readonly #settings: HttpClientSettings
+  readonly #userAgent: string
+  readonly #places = new LRUCache<string, Place>({ max: MAX_PLACES })
+
+  constructor(client: UpstreamClient, settings: HttpClientSettings, userAgent: string) {
+    this.#client = client
+    this.#settings = settings
+    this.#userAgent = userAgent
+  }
+
+  /** @throws {ServerUnreachableError} (rejects) */
+  async send(request: HttpRequest): Promise<HttpResponse> {
+    const { timeoutMs, deadlineMs = timeoutMs * 3, maxResponseBytes = DEFAULT_MAX_RESPONSE_BYTES } = this.#settings
+    try {
+      const { origin, host, path } = this.#placeOf(request.url)
+      const { method } = request
+      return await new Exchange(
+        this.#client,
+        {
+          origin,
+          method,
+          path,
+          headers: this.#headersOf(request, host),
+          body: request.bytes ?? (request.body === undefined && method === 'GET' ? null : Buffer.from(request.body ?? '')),
+          bodyLength: null,
+          webSocketKey: null,
+          readTimeoutMs: timeoutMs,
+          writeTimeoutMs: timeoutMs,
+        },
+        maxResponseBytes,
+        deadlineMs,
+      ).outcome
+    } catch (error) {
+      throw new ServerUnreachableError(describe(error), { cause: error })
     }
-    return { status: response.statusCode, headers: { get }, body: decode(body, get('content-encoding'), maxResponseBytes) }
-  } catch (error) {
-    throw new ServerUnreachableError(describe(error), { cause: error })
+  }
+
+  #headersOf(request: HttpRequest, host: string): HeaderList {
+    const headers = new HeaderList()
+    headers.add('Host', host)
+    for (const [name, value] of request.headers) headers.add(name, value)
+    if (!headers.has('user-agent')) headers.add('User-Agent', this.#userAgent)
+    if (!headers.has('accept-encoding')) headers.add('Accept-Encoding', 'gzip')
+    if (this.#settings.keepaliveMs === 0) headers.set('Connection', 'close')
+    return headers
+  }
+
+  #placeOf(url: string): Place {
+    const known = this.#places.get(url)
+    if (known !== undefined) return known
+    const place = placeOf(new URL(url), this.#settings)
+    this.#places.set(url, place)
+    return place
   }
 }
 
-function isStaleConnection(error: unknown): boolean {
-  const { code, socket } = error as { code?: string; socket?: { bytesRead?: number } }
-  return (code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE') && socket?.bytesRead !== 0
+function placeOf({ protocol, hostname, port, host, pathname, search }: URL, settings: HttpClientSettings): Place {
+  const secure = protocol === 'https:'
+  const name = hostname.startsWith('[') ? hostname.slice(1, -1) : hostname
+  const connectTimeoutMs = settings.connectTimeoutMs ?? settings.timeoutMs
+  const tls = secure ? (settings.verifyTls ? VERIFIED : UNVERIFIED) : null
+  return {
+    origin: {
+      protocol: secure ? 'https' : 'http',
+      host: name,
+      port: port === '' ? (secure ? 443 : 80) : Number(port),
+      serverName: isIP(name) === 0 ? name : null,
+      checkedName: name,
+      tls,
+      connectTimeoutMs,
+      key: `${tls?.key ?? ''}|${host}|${connectTimeoutMs}`,
+    },
+    host,
+    path: pathname + search,
+  }
 }
 
-async function readBody(body: AsyncIterable<Buffer>, limit: number): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of body) {
-    size += chunk.length
-    if (size > limit) throw new Error(`the answer is larger than ${limit} bytes`)
-    chunks.push(chunk)
+const UNVERIFIED: UpstreamTls = {
+  verify: false,
+  verifyDepth: Number.POSITIVE_INFINITY,
+  authorities: null,
+  clientCertificate: null,
+  contextKey: '',
+  key: 'unverified',
+}
+const VERIFIED: UpstreamTls = { ...UNVERIFIED, verify: true, key: 'verified' }
+
+/** What went wrong, with a code for those who only tell that. */
+class ExchangeError extends Error {
+  readonly code: string
+
+  constructor(code: string, message: string) {
+    super(message)
+    this.code = code
   }
-  return Buffer.concat(chunks, size)
+}
+
+/** One request and its answer, read to the end. */
+class Exchange implements UpstreamHandler {
+  readonly outcome: Promise<HttpResponse>
+  readonly #client: UpstreamClient
+  readonly #request: UpstreamRequest
+  readonly #maxBytes: number
+  readonly #timer: NodeJS.Timeout
+  readonly #resolve: (response: HttpResponse) => void
+  readonly #reject: (error: unknown) => void
+  #call: UpstreamCall
+  #repeated = false
+  #status = 0
+  #headers: HeaderList | null = null
+  readonly #chunks: Buffer[] = []
+  #bytes = 0
+
+  constructor(client: UpstreamClient, request: UpstreamRequest, maxBytes: number, deadlineMs: number) {
+    this.#client = client
+    this.#request = request
+    this.#maxBytes = maxBytes
+    const { promise, resolve, reject } = Promise.withResolvers<HttpResponse>()
+    this.outcome = promise
+    this.#resolve = resolve
+    this.#reject = reject
+    this.#call = client.send(request, this)
+    this.#timer = setTimeout(() => this.#giveUp(new ExchangeError('DEADLINE', 'timed out')), deadlineMs)
+  }
+
+  #giveUp(error: Error): void {
+    this.#call.abort()
+    clearTimeout(this.#timer)
+    this.#reject(error)
+  }
+
+  onHead(status: number, _reason: string, headers: HeaderList): void {
+    this.#status = status
+    this.#headers = headers
+  }
+
+  onSwitch(): void {
+    this.#giveUp(new ExchangeError('ERR_BAD_RESPONSE', 'a switch of protocols that nobody asked for'))
+  }
+
+  onData(chunk: Uint8Array): boolean {
+    this.#bytes += chunk.length
+    // The chunk is only lent.
+    if (this.#bytes <= this.#maxBytes) this.#chunks.push(Buffer.from(chunk))
+    else this.#giveUp(new ExchangeError('ERR_RESPONSE_TOO_LARGE', `the answer is larger than ${this.#maxBytes} bytes`))
+    return true
+  }
+
+  onPause(): void {}
+
+  onEnd(): void {
+    clearTimeout(this.#timer)
+    const headers = this.#headers as HeaderList
+    try {
+      const read = this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks, this.#bytes)
+      const body = decode(read, headers.get('content-encoding') ?? null, this.#maxBytes)
+      this.#resolve({ status: this.#status, headers: { get: (lowerName) => valueIn(headers, lowerName) }, body })
+    } catch (error) {
+      this.#reject(error)
+    }
+  }
+
+  /** A kept connection that the server closed at the same moment: asked once more (RFC 9112 section 9.3.1). */
+  onFailure(failure: UpstreamFailure, { reused }: UpstreamProgress, error: unknown): void {
+    if (failure === 'reset' && reused && this.#headers === null && !this.#repeated) {
+      this.#repeated = true
+      this.#call = this.#client.send(this.#request, this)
+      return
+    }
+    clearTimeout(this.#timer)
+    this.#reject(new ExchangeError(codeOfFailure(failure, error), MESSAGES[failure] ?? codeOfFailure(failure, error)))
+  }
+}
+
+/** All lines of a field as one value (RFC 9110 section 5.3); null where there is none. */
+function valueIn(headers: HeaderList, lowerName: string): string | null {
+  const value = headers.get(lowerName)
+  if (value === undefined) return null
+  return headers.count(lowerName) === 1 ? value : headers.all(lowerName).join(', ')
+}
+
+/** For failures whose code says less than words. */
+const MESSAGES: Partial<Record<UpstreamFailure, string>> = {
+  timeout: 'timed out',
+  'connect-timeout': 'connect timed out',
+  'bad-response': 'the answer breaks the rules of HTTP',
+}
+
+/** The system's or OpenSSL's code where there is one. */
+function codeOfFailure(failure: UpstreamFailure, error: unknown): string {
+  const { code } = (error ?? {}) as { readonly code?: unknown }
+  if (typeof code === 'string') return code
+  if (failure === 'timeout') return 'ETIMEDOUT'
+  return failure === 'bad-response' ? 'ERR_BAD_RESPONSE' : 'ECONNRESET'
 }
 
 function decode(body: Buffer, encoding: string | null, limit: number): Buffer {
@@ -181,14 +328,11 @@ function decode(body: Buffer, encoding: string | null, limit: number): Buffer {
     case '':
       return body
     default:
-      throw new Error('the answer has a content encoding that was not asked for')
+      throw new ExchangeError('ERR_CONTENT_ENCODING', 'the answer has a content encoding that was not asked for')
   }
 }
 
 /** A reason for the log that holds no part of the request. */
 function describe(error: unknown): string {
-  const { code, name, message } = error as { code?: string; name?: string; message?: string }
-  if (name === 'TimeoutError' || code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') return 'timed out'
-  if (code === 'UND_ERR_CONNECT_TIMEOUT') return 'connect timed out'
-  return code === undefined ? (message ?? 'failed') : code
+  return error instanceof Error ? error.message : 'failed'
 }

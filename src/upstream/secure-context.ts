@@ -4,19 +4,6 @@ import { LRUCache } from 'lru-cache'
 import type { UpstreamTls } from '../http/exchange.ts'
 import { certificatesIn } from '../util/pem.ts'
 
-/**
- * What TLS connections need to know about trusted authorities: made at the first of them and then kept, as reading a bundle takes milliseconds.
- *
- * @param trustedCertificates PEM texts; undefined for the system's
- */
-export function createTrustedContext(trustedCertificates: readonly string[] | undefined): () => SecureContext {
-  let made: SecureContext | undefined
-  return () => {
-    made ??= createSecureContext(trustedCertificates === undefined ? {} : { ca: [...trustedCertificates] })
-    return made
-  }
-}
-
 /** Distinct sets of authorities and client certificate that are kept ready; one that was pushed out is made again. */
 const MAX_CONTEXTS = 256
 /** Longest chain that is looked at: what OpenSSL accepts at all. */
