@@ -1,11 +1,12 @@
 /**
  * Where the time of a proxied request goes: a CPU profile of one worker under load, as self time by function.
  *
- *   node bench/profile.ts [/plain | /orders] [seconds]
+ *   node bench/profile.ts [/plain | /orders] [seconds] [--new-tokens]
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { measure } from './measure.ts'
 import { startStage } from './stage.ts'
 
@@ -18,14 +19,14 @@ interface Profile {
   readonly timeDeltas: readonly number[]
 }
 
-const route = (process.argv[2] ?? '/orders').slice(1)
-const seconds = Number(process.argv[3] ?? 5)
+const { positionals, values } = parseArgs({ allowPositionals: true, options: { 'new-tokens': { type: 'boolean', default: false } } })
+const [path = '/orders', seconds = '5'] = positionals
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-profile-'))
 const stage = await startStage({ env: { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${folder} --cpu-prof-interval=250` } })
 try {
-  const subject = stage.subject('profiled', route)
+  const subject = { ...stage.subject('profiled', path.slice(1)), newTokens: values['new-tokens'] }
   await measure(subject, 2)
-  const sample = await measure(subject, seconds)
+  const sample = await measure(subject, Number(seconds))
   process.stdout.write(`${sample.cpuUsPerRequest.toFixed(1)} µs CPU per request, profiler included\n`)
   await stage.gateway.quit()
   print(readdirSync(folder).map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as Profile))
