@@ -328,14 +328,14 @@ function adminKit(plugin: string, database: Database, configuration: Configurati
   }
 }
 
-function readFigures({ workers, accepted, requests }: PoolStats): StatusFigures {
+function readFigures({ workers, accepted, handled, requests }: PoolStats): StatusFigures {
   const sum = (read: (one: PoolStats['workers'][number]) => number): number => workers.reduce((total, one) => total + read(one), 0)
   const [active, reading, waiting] = [sum((one) => one.active), sum((one) => one.reading), sum((one) => one.waiting)]
   return {
     server: {
       connections_accepted: accepted,
       connections_active: active,
-      connections_handled: accepted,
+      connections_handled: handled,
       connections_reading: reading,
       connections_waiting: waiting,
       connections_writing: active - reading - waiting,

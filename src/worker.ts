@@ -1,4 +1,5 @@
 /** One worker: listeners, the current snapshot, and what outlives it. Talks to the primary by worker-protocol.ts. */
+import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { rootCertificates } from 'node:tls'
 import { readCertificate } from './config/setting.ts'
@@ -9,6 +10,7 @@ import { createAccessLog } from './observability/access-log.ts'
 import type { AnyPlugin } from './plugin/define.ts'
 import type { PluginKit } from './plugin/kit.ts'
 import { loadPlugins } from './plugin/loader.ts'
+import { automaticLimit, Capacity } from './proxy/capacity.ts'
 import { type CertificateStore, createCertificateStore, createIdentity, type ServerIdentity } from './proxy/certificates.ts'
 import type { FrontOptions } from './proxy/client-connection.ts'
 import { REPLAY_BYTES } from './proxy/forward.ts'
@@ -124,10 +126,16 @@ class Worker {
       (plugin, pluginId) => this.#kit(plugin, pluginId, clients.create),
       (reference) => this.#resolve(reference),
     )
+    const { nginx_events_worker_connections: connections } = settings
+    const limit = connections === 'auto' ? automaticLimit(maxOpenFiles()) : connections
+    const capacity = new Capacity(limit, (total) => {
+      log.warn('turned away: nginx_events_worker_connections is reached', { limit, turned_away: total })
+    })
     const shown = readShownHeaders(settings.headers, settings.headers_upstream)
     this.#runtime = {
       snapshot: null,
       upstream,
+      capacity,
       trust: createTrust(settings),
       shown,
       log,
@@ -157,9 +165,11 @@ class Worker {
         keepaliveMs: this.#settings.keepalive_timeout,
         lingeringMs: this.#settings.lingering_timeout,
       },
+      capacity: this.#runtime.capacity,
       maxRequests: this.#settings.keepalive_requests,
       handle: (downstream) => handle(downstream, this.#runtime),
-      onBadRequest: (status, peer, requestId) => this.#log.info('bad request', { status, peer, request_id: requestId }),
+      onBadRequest: (status, peer, requestId) =>
+        this.#log.info(status === 503 ? 'connection turned away' : 'bad request', { status, peer, request_id: requestId }),
       onHandshakeFailed: (reason, peer) => this.#log.info('TLS handshake failed', { reason, peer }),
       onFlood: (peer) => this.#log.warn('client reset too many HTTP/2 streams', { peer }),
       priorKnowledge: http2,
@@ -282,6 +292,7 @@ class Worker {
       pid: process.pid,
       heapBytes: process.memoryUsage().heapUsed,
       accepted: sum(({ counters }) => counters.accepted),
+      handled: sum(({ counters }) => counters.handled),
       active: sum(({ counters }) => counters.active),
       reading: activities.reduce((total, { reading }) => total + reading, 0),
       waiting: activities.reduce((total, { waiting }) => total + waiting, 0),
@@ -351,6 +362,16 @@ class WorkerTls {
         this.#log.error('certificate cannot be used, the one of the node serves', { certificate, reason }),
       previous: this.#store,
     })
+  }
+}
+
+/** The system's limit of open files for this process; null where it has none or does not say. */
+function maxOpenFiles(): number | null {
+  try {
+    const [, soft] = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? []
+    return soft === undefined ? null : Number(soft)
+  } catch {
+    return null
   }
 }
 

@@ -257,6 +257,11 @@ const limits = {
     aliases: ['nginx_http_keepalive_requests', 'nginx_proxy_keepalive_requests'],
     description: 'Requests after which a client connection is closed.',
   }),
+  nginx_events_worker_connections: setting(kind.integerOrAuto({ min: 1, max: 1_048_576 }), {
+    default: 'auto',
+    description:
+      'Client connections of one worker at a time, and requests under way. What is beyond gets 503 or is closed at once. `auto` is 16384, less where few files may be open.',
+  }),
   http2_max_concurrent_streams: setting(kind.integer({ min: 1, max: 1000 }), {
     default: '128',
     aliases: ['nginx_http_http2_max_concurrent_streams', 'nginx_proxy_http2_max_concurrent_streams'],

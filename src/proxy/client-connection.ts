@@ -29,6 +29,7 @@ import { keepsAlive } from '../http/h1/persistence.ts'
 import { joined, responseText } from '../http/h1/serialise.ts'
 import { isViolation } from '../http/h1/violation.ts'
 import type { HeaderList } from '../http/headers.ts'
+import type { Capacity } from './capacity.ts'
 import { BodyTimeoutError, type ClientBodyError, MalformedBodyError } from './client-body-error.ts'
 import { plainAddress } from './forwarded.ts'
 import { bareRefusal } from './refusal.ts'
@@ -52,6 +53,8 @@ export interface FrontDeadlines {
 export interface FrontOptions {
   readonly limits: HeadLimits
   readonly deadlines: FrontDeadlines
+  /** What all listeners of the worker take on together. */
+  readonly capacity: Capacity
   /** Requests after which a connection is closed. */
   readonly maxRequests: number
   readonly handle: (downstream: Downstream) => void
@@ -99,6 +102,8 @@ export interface FrontConnection {
   destroy(): void
 }
 
+/** The answer to a connection that is turned away. */
+const TOO_MANY_CONNECTIONS = 'Too many connections'
 /** A refused body is read on for at most this many bytes. */
 const DISCARD_BYTES = 65_536
 const EMPTY = Buffer.alloc(0)
@@ -284,6 +289,11 @@ export class ClientConnection implements FrontConnection {
   }
 
   // -------------------------------------------------------------------------------------------------------------------------------------- endings
+
+  /** There are too many connections: says so, reads nothing. */
+  turnAway(): void {
+    this.#refuse(503, TOO_MANY_CONNECTIONS)
+  }
 
   /** A complete answer to bytes that were no request, or none for us; nothing of them is in it. */
   #refuse(status: number, message?: string, head: HeaderList | null = null): void {

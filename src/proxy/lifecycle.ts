@@ -58,6 +58,8 @@ class Passage implements ForwardListener {
   /** The client offers to go on in WebSocket. */
   #webSocketKey: string | null = null
   #headSent = false
+  /** It holds one of the places of the worker. */
+  #admitted = false
   #finished = false
 
   constructor(downstream: Downstream, runtime: ProxyRuntime) {
@@ -71,6 +73,8 @@ class Passage implements ForwardListener {
     const facts = checkHead(method, target, version, headers)
     if (isRefusal(facts)) return this.#refuse(facts)
     if (snapshot === null) return this.#refuse({ status: 503 })
+    this.#admitted = this.#runtime.capacity.enterRequest()
+    if (!this.#admitted) return this.#refuse({ status: 503, message: 'Too many requests under way' })
     this.#snapshot = snapshot
     this.#context = this.#createContext(facts)
     this.#context.credentialNames = snapshot.credentialNames
@@ -486,6 +490,7 @@ class Passage implements ForwardListener {
   #finish(status: number): void {
     if (this.#finished) return
     this.#finished = true
+    if (this.#admitted) this.#runtime.capacity.leaveRequest()
     const record = this.#record
     record.status = status
     record.endedMs = performance.now()

@@ -3,6 +3,7 @@ import type { UpstreamClient } from '../http/exchange.ts'
 import type { RequestContext } from '../plugin/context.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { TraceSettings } from '../telemetry/trace.ts'
+import type { Capacity } from './capacity.ts'
 import type { Trust } from './forwarded.ts'
 import type { Snapshot } from './snapshot.ts'
 
@@ -22,6 +23,7 @@ export interface ProxyRuntime {
   /** Replaced whole when a new configuration is in force; null until the first. */
   snapshot: Snapshot | null
   readonly upstream: UpstreamClient
+  readonly capacity: Capacity
   readonly trust: Trust
   readonly shown: ShownHeaders
   readonly log: Log

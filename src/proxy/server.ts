@@ -15,6 +15,8 @@ import { ProtocolChoice } from './protocol-choice.ts'
 /** Counters of one front, as the Status API shows them. */
 export interface FrontCounters {
   accepted: number
+  /** Of these, those that were not turned away. */
+  handled: number
   active: number
   requests: number
   /** TLS handshakes that came to nothing. */
@@ -44,6 +46,11 @@ const SWEEP_MS = 500
 /** How long an idle connection stays open while draining. */
 const DRAIN_GRACE_MS = 300
 
+/** Part of all connections that is cut at a time to make room, so that those that are busy are not looked through for each that comes. */
+const ROOM = 512
+/** Where there was no room, it is looked for again after this time. */
+const FULL_MS = 100
+
 /** The answer to a client that speaks no TLS where we do (nginx, status 497). */
 const PLAIN_ON_TLS = 'The plain HTTP request was sent to HTTPS port'
 
@@ -54,7 +61,7 @@ export function createFront(options: FrontOptions, tls: FrontTls | null): Front 
 
 class NetFront implements Front, ConnectionHost, HandshakeHost {
   readonly server: Server
-  readonly counters: FrontCounters = { accepted: 0, active: 0, requests: 0, handshakesFailed: 0 }
+  readonly counters: FrontCounters = { accepted: 0, handled: 0, active: 0, requests: 0, handshakesFailed: 0 }
   readonly options: FrontOptions
   draining = false
   nowMs = Date.now()
@@ -62,6 +69,10 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
   readonly #connections = new Set<FrontConnection>()
   readonly #handshakes: Handshakes | null
   #dateSecond = 0
+  /** Connections that may come for those that were cut to make room. */
+  #room = 0
+  /** Until then there is no use in looking for room. */
+  #fullUntilMs = 0
   /** Somebody waits for the end of the last connection. */
   #emptied: PromiseWithResolvers<void> | null = null
 
@@ -69,6 +80,11 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
     this.options = options
     this.#handshakes = tls === null ? null : new Handshakes(this, tls)
     this.server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.serve(socket))
+    const { limit, reserve } = options.capacity
+    this.server.maxConnections = limit + reserve
+    // The workers of a full node would pass connections around forever.
+    Object.assign(this.server, { dropMaxConnection: true })
+    this.server.on('drop', () => this.#dropped())
     const { headMs, bodyMs, sendMs, keepaliveMs, lingeringMs } = options.deadlines
     const period = Math.max(25, Math.min(SWEEP_MS, headMs / 4, bodyMs / 4, sendMs / 4, keepaliveMs / 4, lingeringMs / 4))
     const sweep = setInterval(() => this.#sweep(), period)
@@ -77,10 +93,47 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
   }
 
   serve(socket: Socket): void {
+    const { capacity } = this.options
     this.counters.accepted++
     this.counters.active++
+    if (++capacity.connections <= capacity.limit) this.#room = 0
+    else if (!this.#makeRoom()) return this.#turnAway(socket)
+    this.counters.handled++
     if (socket instanceof TLSSocket) this.#serve(socket)
     else this.#secure(socket)
+  }
+
+  /** Cuts connections on which nothing is under way, oldest first, as nginx does: who holds them must not keep others out. False where there are none. */
+  #makeRoom(): boolean {
+    if (this.#room > 0) {
+      this.#room--
+      return true
+    }
+    const nowMs = Date.now()
+    if (nowMs < this.#fullUntilMs) return false
+    let found = 0
+    for (const connection of this.#connections) {
+      if (!connection.isIdle) continue
+      this.#connections.delete(connection)
+      connection.destroy()
+      if (++found >= this.options.capacity.limit / ROOM) break
+    }
+    if (found === 0) {
+      this.#fullUntilMs = nowMs + FULL_MS
+      return false
+    }
+    this.#room = found - 1
+    return true
+  }
+
+  /** Where nobody waits for a handshake, and not too many were told lately, the client is told why. */
+  #turnAway(socket: Socket): void {
+    const { capacity } = this.options
+    capacity.turnAway()
+    const connection = new ClientConnection(this, socket, null)
+    this.#connections.add(connection)
+    if (this.#handshakes === null && capacity.takeAnswer()) connection.turnAway()
+    else connection.destroy()
   }
 
   #secure(socket: Socket): void {
@@ -144,8 +197,15 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
     this.#handshakes?.setTicketKeys(keys)
   }
 
+  /** Node.js has closed a connection beyond the reserve. */
+  #dropped(): void {
+    this.counters.accepted++
+    this.options.capacity.turnAway()
+  }
+
   onClosed(connection: FrontConnection): void {
     this.counters.active--
+    this.options.capacity.connections--
     this.#connections.delete(connection)
     if (this.#connections.size === 0) this.#emptied?.resolve()
   }

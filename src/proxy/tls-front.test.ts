@@ -7,6 +7,7 @@ import { RawConnection } from '../../test/support/raw-client.ts'
 import { until } from '../../test/support/until.ts'
 import { HeaderList } from '../http/headers.ts'
 import { createSelfSigned } from '../util/self-signed.ts'
+import { Capacity } from './capacity.ts'
 import { type CertificatePair, type CertificateStore, createCertificateStore, createIdentity } from './certificates.ts'
 import { helloOf } from './client-hello.fixture.ts'
 import { readShownHeaders } from './runtime.ts'
@@ -49,6 +50,7 @@ before(async () => {
     {
       limits: { lineBytes: 8192, headBytes: 32_768, lines: 100 },
       deadlines: { headMs: HEAD_MS, bodyMs: 60_000, sendMs: 60_000, keepaliveMs: 60_000, lingeringMs: 1000 },
+      capacity: new Capacity(1000, () => {}),
       maxRequests: 100,
       handle: (downstream) => {
         const facts = JSON.stringify(downstream.tls)

@@ -54,6 +54,7 @@ interface Member {
 /** What ended workers counted: nothing that grows ever goes down while the primary lives. */
 interface EndedStats {
   accepted: number
+  handled: number
   requests: number
   metricErrors: number
   metrics: readonly MetricSnapshot[]
@@ -65,6 +66,7 @@ export interface PoolStats {
   readonly workers: readonly WorkerStats[]
   /** Since the primary started, those that ended included. */
   readonly accepted: number
+  readonly handled: number
   readonly requests: number
   readonly metricErrors: number
   readonly metrics: readonly MetricSnapshot[]
@@ -92,7 +94,7 @@ export class WorkerPool {
   #waiting = new Set<() => void>()
   #questions = new Map<number, StatsQuestion>()
   #lastStatsId = 0
-  #ended: EndedStats = { accepted: 0, requests: 0, metricErrors: 0, metrics: [] }
+  #ended: EndedStats = { accepted: 0, handled: 0, requests: 0, metricErrors: 0, metrics: [] }
   #starting: { readonly reject: (error: Error) => void } | null = null
   /** Why a worker refused the newest frame; null when all took it. */
   #refusal: string | null = null
@@ -296,6 +298,7 @@ export class WorkerPool {
     return {
       workers,
       accepted: sum(({ accepted }) => accepted),
+      handled: sum(({ handled }) => handled),
       requests: sum(({ requests }) => requests),
       metricErrors: sum(({ metricErrors }) => metricErrors),
       metrics: withMetrics ? mergeMetrics([this.#ended.metrics, ...workers.map(({ metrics }) => metrics)]) : [],
@@ -334,9 +337,10 @@ export class WorkerPool {
     const { stats } = member
     member.stats = null
     if (stats !== null) {
-      const { accepted, requests, metricErrors, metrics } = this.#ended
+      const { accepted, handled, requests, metricErrors, metrics } = this.#ended
       this.#ended = {
         accepted: accepted + stats.accepted,
+        handled: handled + stats.handled,
         requests: requests + stats.requests,
         metricErrors: metricErrors + stats.metricErrors,
         metrics: mergeMetrics([metrics, lastingMetrics(stats.metrics)]),

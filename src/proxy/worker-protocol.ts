@@ -50,6 +50,8 @@ export interface WorkerStats {
   readonly pid: number
   readonly heapBytes: number
   readonly accepted: number
+  /** Of the accepted connections, those that were not turned away. */
+  readonly handled: number
   readonly active: number
   /** Of the active connections: those whose request is coming in, those between two requests; the others are being answered. */
   readonly reading: number

@@ -30,6 +30,7 @@ const NAMES = [
   'send_timeout',
   'keepalive_timeout',
   'keepalive_requests',
+  'nginx_events_worker_connections',
   'http2_max_concurrent_streams',
   'lingering_timeout',
   'upstream_keepalive_pool_size',

@@ -11,6 +11,7 @@ import { isInstalled, processTree } from '../../bench/processes.ts'
 import { type EchoUpstream, startEchoUpstream } from '../../demo/echo-upstream.ts'
 import type { Downstream } from '../../src/http/exchange.ts'
 import { HeaderList } from '../../src/http/headers.ts'
+import { Capacity } from '../../src/proxy/capacity.ts'
 import type { FrontOptions } from '../../src/proxy/client-connection.ts'
 import { readShownHeaders } from '../../src/proxy/runtime.ts'
 import { createFront } from '../../src/proxy/server.ts'
@@ -549,6 +550,7 @@ describe('the protocol of a connection', () => {
     return {
       limits: { lineBytes: 8192, headBytes: 32_768, lines: 1000 },
       deadlines: { headMs: 60_000, bodyMs: 60_000, sendMs: 60_000, keepaliveMs: 60_000, lingeringMs: 5000 },
+      capacity: new Capacity(1000, () => {}),
       maxRequests: 100,
       handle,
       onBadRequest: () => {},
