@@ -198,7 +198,7 @@ const headers = {
   real_ip_header: setting(kind.string, {
     default: 'X-Real-IP',
     aliases: ['nginx_proxy_real_ip_header'],
-    description: "Header in which a trusted peer tells the client's address.",
+    description: "Header in which a trusted peer tells the client's address; `proxy_protocol` is the header of the PROXY protocol instead.",
   }),
   real_ip_recursive: setting(kind.boolean, {
     default: 'off',
