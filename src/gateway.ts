@@ -235,12 +235,14 @@ class RunningGateway implements Gateway {
   ): Promise<string[]> {
     const addresses: string[] = []
     const rule = { timeoutMs: this.#settings.client_header_timeout, onRefused: createRefusalLog(this.#log) }
-    for (const { ip, port, ssl, backlog, proxy_protocol: proxied } of listeners) {
-      const server = await create({ tls: ssl ? secureOptions(this.#settings, certificates) : null, proxyHeader: proxied ? rule : null })
+    for (const listener of listeners) {
+      const { ip, port, ssl, backlog } = listener
+      const tls = ssl ? secureOptions(this.#settings, certificates) : null
+      const server = await create({ tls, proxyHeader: listener.proxy_protocol ? rule : null })
       this.#servers.push(server)
       if (server.server instanceof HttpsServer) this.#tlsServers.push({ kind, server: server.server })
       await server.listen({ host: ip, port, ...(backlog === null ? {} : { backlog }) })
-      addresses.push(shownAddress(server.server.address() as AddressInfo, ssl))
+      addresses.push(shownAddress(server.server.address() as AddressInfo, listener))
     }
     return addresses
   }

@@ -271,7 +271,7 @@ class Worker {
             { host: listener.ip, port: listener.port, ...(listener.backlog === null ? {} : { backlog: listener.backlog }) },
             () => {
               server.off('error', reject)
-              resolve(shownAddress(server.address() as AddressInfo, listener.ssl))
+              resolve(shownAddress(server.address() as AddressInfo, listener))
             },
           )
         }),

@@ -51,7 +51,8 @@ const logs = {
 const listening = {
   proxy_listen: setting(kind.listeners, {
     default: '0.0.0.0:8000 reuseport backlog=16384, 0.0.0.0:8443 http2 ssl reuseport backlog=16384',
-    description: 'Where clients connect: comma list of `ip:port [ssl] [http2] [backlog=N] …`, or `off`. Port 0 lets the system choose.',
+    description:
+      'Where clients connect: comma list of `ip:port [ssl] [http2] [proxy_protocol] [backlog=N] …`, or `off`. Port 0 lets the system choose.',
   }),
   admin_listen: setting(kind.listeners, {
     default: '127.0.0.1:8001 reuseport backlog=16384, 127.0.0.1:8444 http2 ssl reuseport backlog=16384',

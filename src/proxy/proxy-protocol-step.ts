@@ -1,5 +1,6 @@
 /** The first step of a connection that has to begin with a header of the PROXY protocol. Nothing of what follows is looked at before the header is whole. */
 import type { Server, Socket } from 'node:net'
+import { Server as TlsServer } from 'node:tls'
 import type { ProxiedConnection } from '../http/exchange.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { FrontConnection } from './client-connection.ts'
@@ -100,7 +101,8 @@ export function requireProxyHeader(server: Server, { timeoutMs, onRefused }: Pro
       arrived: () => {
         done()
         for (const listener of serve) listener.call(server, socket)
-        socket.resume()
+        // A server of TLS reads what waits in the socket by itself, and would lose it if it flowed.
+        if (!(server instanceof TlsServer)) socket.resume()
       },
       refused: (reason) => onRefused(reason, socket.remoteAddress ?? ''),
       closed: done,
