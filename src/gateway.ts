@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import type { SecureContextOptions } from 'node:tls'
 import type { FastifyInstance } from 'fastify'
 import type { AdminDeps, StatusFigures } from './admin/deps.ts'
-import { createAdminServer, createStatusServer } from './admin/server.ts'
+import { type AdminTransport, createAdminServer, createStatusServer } from './admin/server.ts'
 import { displaySettings } from './config/display.ts'
 import type { Listener } from './config/listeners.ts'
 import type { Settings } from './config/settings.ts'
@@ -27,6 +27,7 @@ import type { AdminRoute, PluginAdminKit } from './plugin/admin-route.ts'
 import type { AnyPlugin } from './plugin/define.ts'
 import { loadPluginAdmins } from './plugin/loader.ts'
 import type { CertificatePair } from './proxy/certificates.ts'
+import { createRefusalLog } from './proxy/proxy-protocol-step.ts'
 import { type PoolStats, WorkerPool } from './proxy/worker-pool.ts'
 import { workerSecrets, workerSettings } from './proxy/worker-settings.ts'
 import { type LineWriter, openLineWriter } from './telemetry/line-writer.ts'
@@ -134,9 +135,11 @@ class RunningGateway implements Gateway {
     await pool.start(await configuration.read())
     database.onChange(() => configuration.changed())
     const deps = this.#adminDeps(database, pool, configuration, nodeId, routes)
-    const admin = await this.#listen(settings.admin_listen, 'admin', certificates.admin, (tls) => createAdminServer(deps, tls))
+    const admin = await this.#listen(settings.admin_listen, 'admin', certificates.admin, (transport) => createAdminServer(deps, transport))
     const statusDeps = { ...deps, accessLog: this.#openLog(settings.status_access_log), log: this.#logTo(settings.status_error_log) }
-    const status = await this.#listen(settings.status_listen, 'status', certificates.status, (tls) => createStatusServer(statusDeps, tls))
+    const status = await this.#listen(settings.status_listen, 'status', certificates.status, (transport) =>
+      createStatusServer(statusDeps, transport),
+    )
     this.#addresses = { proxy: pool.addresses, admin, status }
     this.#log.notice('gateway started', { proxy: pool.addresses.join(', '), admin: admin.join(', '), database: database.kind })
   }
@@ -228,15 +231,18 @@ class RunningGateway implements Gateway {
     listeners: readonly Listener[],
     kind: 'admin' | 'status',
     certificates: readonly CertificatePair[],
-    create: (tls: SecureContextOptions | null) => Promise<FastifyInstance>,
+    create: (transport: AdminTransport) => Promise<FastifyInstance>,
   ): Promise<string[]> {
     const addresses: string[] = []
-    for (const { ip, port, ssl, backlog } of listeners) {
-      const server = await create(ssl ? secureOptions(this.#settings, certificates) : null)
+    const rule = { timeoutMs: this.#settings.client_header_timeout, onRefused: createRefusalLog(this.#log) }
+    for (const listener of listeners) {
+      const { ip, port, ssl, backlog } = listener
+      const tls = ssl ? secureOptions(this.#settings, certificates) : null
+      const server = await create({ tls, proxyHeader: listener.proxy_protocol ? rule : null })
       this.#servers.push(server)
       if (server.server instanceof HttpsServer) this.#tlsServers.push({ kind, server: server.server })
       await server.listen({ host: ip, port, ...(backlog === null ? {} : { backlog }) })
-      addresses.push(shownAddress(server.server.address() as AddressInfo, ssl))
+      addresses.push(shownAddress(server.server.address() as AddressInfo, listener))
     }
     return addresses
   }

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { rootCertificates } from 'node:tls'
+import type { Listener } from './config/listeners.ts'
 import { readCertificate } from './config/setting.ts'
 import { type TlsProfile, tlsProfile } from './config/tls-profile.ts'
 import { readEnvVault } from './config/vault-reference.ts'
@@ -18,6 +19,7 @@ import { createTrust } from './proxy/forwarded.ts'
 import { resolveFrame } from './proxy/frame-references.ts'
 import type { FrontTls } from './proxy/handshake.ts'
 import { handle } from './proxy/lifecycle.ts'
+import { createRefusalLog } from './proxy/proxy-protocol-step.ts'
 import type { ProxyRuntime } from './proxy/runtime.ts'
 import { readShownHeaders } from './proxy/runtime.ts'
 import type { Front } from './proxy/server.ts'
@@ -85,6 +87,7 @@ class Worker {
   readonly #upstreamTls: UpstreamTlsDefaults
   readonly #port: WorkerPort
   readonly #log: Log
+  readonly #refusedProxyHeader: (reason: string, peer: string) => void
   readonly #runtime: ProxyRuntime
   readonly #instances: PluginInstances
   readonly #front: Front[]
@@ -104,6 +107,7 @@ class Worker {
     this.#upstreamTls = { verify: settings.nginx_proxy_proxy_ssl_verify, clientCertificate: secrets.clientCertificate }
     this.#port = port
     this.#log = log
+    this.#refusedProxyHeader = createRefusalLog(log)
     const resolver = createResolver({
       hostsFile: settings.dns_hostsfile,
       staleTtlMs: settings.dns_stale_ttl * 1000,
@@ -150,11 +154,12 @@ class Worker {
       portMap: new Map(settings.port_maps.map((pair) => pair.split(':').map(Number)).map(([seen, own]) => [own as number, seen as number])),
     }
     this.#tls = secrets.certificates.length === 0 ? null : new WorkerTls(start, log)
-    this.#front = settings.proxy_listen.map(({ ssl, http2 }) => this.#createFront(ssl ? (this.#tls?.front(http2) ?? null) : null, http2))
+    this.#front = settings.proxy_listen.map((listener) => this.#createFront(listener))
     this.#closers = [() => upstream.close(), () => clients.close(), () => accessLog.close()]
   }
 
-  #createFront(tls: FrontTls | null, http2: boolean): Front {
+  #createFront({ ssl, http2, proxy_protocol: proxyProtocol }: Listener): Front {
+    const tls = ssl ? (this.#tls?.front(http2) ?? null) : null
     const { large_client_header_buffers: buffers } = this.#settings
     const options: FrontOptions = {
       limits: { lineBytes: buffers.size, headBytes: buffers.count * buffers.size, lines: MAX_HEADER_LINES },
@@ -172,6 +177,8 @@ class Worker {
         this.#log.info(status === 503 ? 'connection turned away' : 'bad request', { status, peer, request_id: requestId }),
       onHandshakeFailed: (reason, peer) => this.#log.info('TLS handshake failed', { reason, peer }),
       onFlood: (peer) => this.#log.warn('client reset too many HTTP/2 streams', { peer }),
+      proxyProtocol,
+      onProxyHeaderRefused: this.#refusedProxyHeader,
       priorKnowledge: http2,
       maxConcurrentStreams: this.#settings.http2_max_concurrent_streams,
       product: PRODUCT,
@@ -274,7 +281,7 @@ class Worker {
             { host: listener.ip, port: listener.port, ...(listener.backlog === null ? {} : { backlog: listener.backlog }) },
             () => {
               server.off('error', reject)
-              resolve(shownAddress(server.address() as AddressInfo, listener.ssl))
+              resolve(shownAddress(server.address() as AddressInfo, listener))
             },
           )
         }),

@@ -5,13 +5,14 @@
  * admission → 404 / 405 / OPTIONS → body and query → endpoint → every worker serves the change → answer
  * ```
  */
-import { type IncomingMessage, METHODS, type RequestListener } from 'node:http'
+import { createServer as createHttpServer, type Server as HttpServer, type IncomingMessage, METHODS, type RequestListener } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import type { SecureContextOptions } from 'node:tls'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastify from 'fastify'
 import { decodeQuery, readArguments } from '../http/arguments.ts'
 import { redactTarget } from '../http/query.ts'
+import { type ProxyHeaderRule, requireProxyHeader } from '../proxy/proxy-protocol-step.ts'
 import { accessLine } from '../telemetry/access-line.ts'
 import { errorText } from '../util/errors.ts'
 import { refusalOf } from './admission.ts'
@@ -45,19 +46,29 @@ const MAX_PARAMETER_LENGTH = 16_384
 /** Milliseconds for a whole request to arrive. */
 const REQUEST_TIMEOUT_MS = 300_000
 
+/** What a listener has between TCP and HTTP. */
+export interface AdminTransport {
+  /** What HTTPS is served with (HTTP/1.1 only); null for HTTP. */
+  readonly tls: SecureContextOptions | null
+  /** Connections begin with a header of the PROXY protocol; null where they do not. */
+  readonly proxyHeader: ProxyHeaderRule | null
+}
+
+const PLAIN: AdminTransport = { tls: null, proxyHeader: null }
+
 /**
  * The Admin API, ready to listen.
  *
- * @param tls what HTTPS is served with (HTTP/1.1 only); null for HTTP
+ * @param transport what comes before HTTP, plain TCP by default
  */
-export async function createAdminServer(deps: AdminDeps, tls: SecureContextOptions | null = null): Promise<FastifyInstance> {
-  return await new AdminHttp(deps, adminEndpoints(deps), true).prepare(tls)
+export async function createAdminServer(deps: AdminDeps, transport: AdminTransport = PLAIN): Promise<FastifyInstance> {
+  return await new AdminHttp(deps, adminEndpoints(deps), true).prepare(transport)
 }
 
 /** The Status API: read-only, without CORS headers and without a token. */
-export async function createStatusServer(deps: AdminDeps, tls: SecureContextOptions | null = null): Promise<FastifyInstance> {
+export async function createStatusServer(deps: AdminDeps, transport: AdminTransport = PLAIN): Promise<FastifyInstance> {
   return await new AdminHttp({ ...deps, token: null }, [statusEndpoint(deps), readyEndpoint(deps), metricsEndpoint(deps)], false).prepare(
-    tls,
+    transport,
   )
 }
 
@@ -80,6 +91,11 @@ export function adminEndpoints(deps: AdminDeps): readonly Endpoint[] {
   ]
   const paths = [...endpoints.filter(({ unlisted }) => unlisted !== true).map(({ path }) => path), '/endpoints'].sort(bySegments)
   return [...endpoints, { path: '/endpoints', methods: { GET: () => ok({ data: paths }) } }]
+}
+
+function createServer(tls: SecureContextOptions | null, handler: RequestListener): HttpServer {
+  const options = { requestTimeout: REQUEST_TIMEOUT_MS }
+  return tls === null ? createHttpServer(options, handler) : createHttpsServer({ ...tls, ...options, ALPNProtocols: ['http/1.1'] }, handler)
 }
 
 /** As if `/` came before every other character. */
@@ -118,13 +134,17 @@ class AdminHttp {
     this.#cors = cors
   }
 
-  async prepare(tls: SecureContextOptions | null): Promise<FastifyInstance> {
+  async prepare({ tls, proxyHeader }: AdminTransport): Promise<FastifyInstance> {
+    const cutters: (() => void)[] = []
     const app = fastify({
-      ...(tls === null
+      ...(tls === null && proxyHeader === null
         ? {}
         : {
-            serverFactory: (handler: RequestListener) =>
-              createHttpsServer({ ...tls, requestTimeout: REQUEST_TIMEOUT_MS, ALPNProtocols: ['http/1.1'] }, handler),
+            serverFactory: (handler: RequestListener) => {
+              const server = createServer(tls, handler)
+              if (proxyHeader !== null) cutters.push(requireProxyHeader(server, proxyHeader))
+              return server
+            },
           }),
       bodyLimit: this.#deps.maxBodyBytes,
       exposeHeadRoutes: false,
@@ -138,6 +158,9 @@ class AdminHttp {
     for (const method of METHODS) {
       if (method !== 'CONNECT') app.addHttpMethod(method, { hasBody: BODY_METHODS.has(method), overrideExisting: true })
     }
+    app.addHook('preClose', async () => {
+      for (const cut of cutters) cut()
+    })
     app.removeAllContentTypeParsers()
     app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
     const { accessLog } = this.#deps

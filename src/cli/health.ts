@@ -1,6 +1,9 @@
 import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
 import { request as requestTls } from 'node:https'
+import { connect, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+import { PROXY_PROTOCOL_MARK } from '../util/authority.ts'
 import { errorText } from '../util/errors.ts'
 import { COMMON_USAGE, CONF, CONF_USAGE, type Command, CommandError, PREFIX, PREFIX_USAGE } from './command.ts'
 import { type Addresses, findRunning } from './process-files.ts'
@@ -62,23 +65,33 @@ export function easiest(addresses: readonly string[]): string | undefined {
 export async function requestStatus(address: string, path: string, form?: URLSearchParams): Promise<number> {
   const url = localUrl(address, path)
   const options = {
+    ...(address.endsWith(PROXY_PROTOCOL_MARK) ? { createConnection: () => connectBehindHeader(url) } : {}),
     signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
     ...(form === undefined ? {} : { method: 'POST', headers: { 'Content-Type': 'application/x-www-form-urlencoded' } }),
   }
-  const sent = url.protocol === 'https:' ? requestTls(url, { ...options, rejectUnauthorized: false }) : request(url, options)
+  const sent = url.protocol === 'https:' ? requestTls(url, { rejectUnauthorized: false, ...options }) : request(url, options)
   sent.end(form?.toString())
   const [response]: IncomingMessage[] = await once(sent, 'response', { signal: options.signal })
   response?.destroy()
   return response?.statusCode ?? 0
 }
 
+/** A connection with a PROXY header that says nothing, as the command speaks for itself. */
+function connectBehindHeader({ hostname, port, protocol }: URL): Socket {
+  const secure = protocol === 'https:'
+  const socket = connect({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || (secure ? 443 : 80)) })
+  socket.write('PROXY UNKNOWN\r\n')
+  return secure ? connectTls({ socket, rejectUnauthorized: false }) : socket
+}
+
 /**
  * The URL under which a listener of this machine is reached.
  *
- * @param address `host:port` or a URL; the unspecified address is reached over loopback
+ * @param address `host:port` or a URL, with or without a mark behind it; the unspecified address is reached over loopback
  */
 export function localUrl(address: string, path: string): URL {
-  const url = new URL(path, /^https?:\/\//.test(address) ? address : `http://${address}`)
+  const bare = address.replace(PROXY_PROTOCOL_MARK, '')
+  const url = new URL(path, /^https?:\/\//.test(bare) ? bare : `http://${bare}`)
   if (url.hostname === '0.0.0.0') url.hostname = '127.0.0.1'
   if (url.hostname === '[::]') url.hostname = '[::1]'
   return url

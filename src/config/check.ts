@@ -20,6 +20,7 @@ export function checkSettings(settings: Settings): string[] {
   return [
     ...checkAvailability(settings),
     ...LISTENER_SETTINGS.flatMap((name) => checkListeners(name, settings[name])),
+    ...checkRealIp(settings),
     ...checkAdminExposure(settings),
     ...checkTlsProfile(settings),
     ...OWN_CERTIFICATES.flatMap((names) => checkOwnCertificate(names, settings)),
@@ -47,10 +48,13 @@ function checkListeners(name: ListenerSetting, listeners: readonly Listener[]): 
     ...(listener.http2 && !listener.ssl && name !== 'proxy_listen'
       ? [`${name}: HTTP/2 without TLS is for proxy_listen alone, remove http2 from '${listener.listener}'`]
       : []),
-    ...(listener.proxy_protocol
-      ? [`${name}: the PROXY protocol is not available yet, remove proxy_protocol from '${listener.listener}'`]
-      : []),
   ])
+}
+
+/** What Kong's manual asks for: else no connection could have such an address. A node without a proxy has nothing to ask. */
+function checkRealIp({ real_ip_header: header, proxy_listen: listeners }: Settings): string[] {
+  if (header !== 'proxy_protocol' || listeners.length === 0 || listeners.some((listener) => listener.proxy_protocol)) return []
+  return ['real_ip_header = proxy_protocol: at least one of the proxy_listen entries must have the flag proxy_protocol']
 }
 
 /** Whoever reaches the Admin API owns the gateway, so reaching it from elsewhere takes a decision of the operator. */

@@ -138,9 +138,19 @@ test('what is not available yet is refused, never ignored', () => {
     'router_flavor = expressions is not available; use traditional_compatible',
   ])
   assert.match(errorsOf({ KONG_SSL_CIPHER_SUITE: 'fips' }).join(), /^ssl_cipher_suite = fips is not available/)
-  assert.equal(errorsOf({ KONG_PROXY_LISTEN: '0.0.0.0:8000 proxy_protocol' }).length, 1)
   assert.deepEqual(errorsOf({ KONG_PROXY_LISTEN: '0.0.0.0:8000 http2' }), [])
   assert.equal(errorsOf({ KONG_STATUS_LISTEN: '127.0.0.1:8007 http2' }).length, 1)
+})
+
+test('real_ip_header = proxy_protocol asks for a listener of the proxy with that flag, where there is one at all', () => {
+  const errors = (listen: string) => errorsOf({ KONG_REAL_IP_HEADER: 'proxy_protocol', KONG_PROXY_LISTEN: listen })
+  assert.deepEqual(errors('0.0.0.0:8000, 0.0.0.0:8443 ssl'), [
+    'real_ip_header = proxy_protocol: at least one of the proxy_listen entries must have the flag proxy_protocol',
+  ])
+  assert.deepEqual(errors('0.0.0.0:8000, 0.0.0.0:8443 ssl proxy_protocol'), [])
+  assert.deepEqual(errors('off'), [])
+  for (const name of ['KONG_PROXY_LISTEN', 'KONG_ADMIN_LISTEN', 'KONG_STATUS_LISTEN'])
+    assert.deepEqual(errorsOf({ [name]: '127.0.0.1:9000 proxy_protocol' }), [])
 })
 
 test('the Admin API on another address than loopback needs a token or admin_insecure', () => {

@@ -51,7 +51,8 @@ const logs = {
 const listening = {
   proxy_listen: setting(kind.listeners, {
     default: '0.0.0.0:8000 reuseport backlog=16384, 0.0.0.0:8443 http2 ssl reuseport backlog=16384',
-    description: 'Where clients connect: comma list of `ip:port [ssl] [http2] [backlog=N] …`, or `off`. Port 0 lets the system choose.',
+    description:
+      'Where clients connect: comma list of `ip:port [ssl] [http2] [proxy_protocol] [backlog=N] …`, or `off`. Port 0 lets the system choose.',
   }),
   admin_listen: setting(kind.listeners, {
     default: '127.0.0.1:8001 reuseport backlog=16384, 127.0.0.1:8444 http2 ssl reuseport backlog=16384',
@@ -198,7 +199,7 @@ const headers = {
   real_ip_header: setting(kind.string, {
     default: 'X-Real-IP',
     aliases: ['nginx_proxy_real_ip_header'],
-    description: "Header in which a trusted peer tells the client's address.",
+    description: "Header in which a trusted peer tells the client's address; `proxy_protocol` is the header of the PROXY protocol instead.",
   }),
   real_ip_recursive: setting(kind.boolean, {
     default: 'off',

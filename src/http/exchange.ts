@@ -21,6 +21,12 @@ export interface TlsFacts {
   readonly cipher: string
 }
 
+/** What a proxy in front of us says of the connection that it passes on (PROXY protocol). A claim: only of trusted peers to be believed. */
+export interface ProxiedConnection {
+  readonly source: Endpoint
+  readonly destination: Endpoint
+}
+
 /** Which connection of this process a request came on. */
 export interface ConnectionFacts {
   /** Grows with each connection, from 1. */
@@ -52,6 +58,8 @@ export interface Downstream {
   readonly headers: HeaderList
   readonly peer: Endpoint
   readonly local: Endpoint
+  /** Null where nothing of the kind was said. */
+  readonly proxied: ProxiedConnection | null
   /** Null for a connection in clear. */
   readonly tls: TlsFacts | null
   /** Absent where the transport does not count. */

@@ -19,7 +19,7 @@
  */
 import type { Socket } from 'node:net'
 import { type BodySink, collectBody } from '../http/body.ts'
-import type { ConnectionFacts, Downstream, Endpoint, IncomingBody, TlsFacts } from '../http/exchange.ts'
+import type { ConnectionFacts, Downstream, Endpoint, IncomingBody, ProxiedConnection, TlsFacts } from '../http/exchange.ts'
 import { GatheredWriter } from '../http/gathered-writer.ts'
 import { ChunkedDecoder, chunkHead, LAST_CHUNK, MALFORMED, NEED_MORE } from '../http/h1/chunked.ts'
 import type { HeadLimits, RequestHead } from '../http/h1/head.ts'
@@ -62,6 +62,10 @@ export interface FrontOptions {
   readonly onBadRequest: (status: number, peer: string, requestId: string) => void
   /** A TLS handshake came to nothing: for the log. `reason` is a code of Node.js or OpenSSL. */
   readonly onHandshakeFailed: (reason: string, peer: string) => void
+  /** Connections begin with a header of the PROXY protocol; those without are closed. */
+  readonly proxyProtocol: boolean
+  /** A connection was closed for want of that header: for the log. */
+  readonly onProxyHeaderRefused: (reason: string, peer: string) => void
   /** A client of HTTP/2 reset more streams than it may: for the log. */
   readonly onFlood: (peer: string) => void
   /** A connection in clear may begin with HTTP/2. */
@@ -84,6 +88,14 @@ export interface ConnectionHost {
   /** Value of `Date`, advanced once a second. */
   readonly date: string
   onClosed(connection: FrontConnection): void
+}
+
+/** What the steps before the first request have found out. */
+export interface ArrivalFacts {
+  /** What the handshake came to; null for a connection in clear. */
+  readonly tls: TlsFacts | null
+  /** What the PROXY header says; null where there is none, or none of an address. */
+  readonly proxied: ProxiedConnection | null
 }
 
 /** A connection as the front keeps it, whatever it speaks. */
@@ -121,6 +133,7 @@ export class ClientConnection implements FrontConnection {
   readonly writer: GatheredWriter
   readonly peer: Endpoint
   readonly local: Endpoint
+  readonly proxied: ProxiedConnection | null
   /** Null for a connection in clear. */
   readonly tls: TlsFacts | null
   /** When the sweep has to act, by the host's clock. */
@@ -139,14 +152,15 @@ export class ClientConnection implements FrontConnection {
   #dropped = 0
 
   /**
-   * @param tls     what the handshake came to, null for a connection in clear
+   * @param facts   what is known of the connection before its first request
    * @param refusal message of the 400 that the first request gets, whatever it is; null to serve
    */
-  constructor(host: ConnectionHost, socket: Socket, tls: TlsFacts | null, refusal: string | null = null) {
+  constructor(host: ConnectionHost, socket: Socket, { tls, proxied }: ArrivalFacts, refusal: string | null = null) {
     this.host = host
     this.socket = socket
     this.writer = new GatheredWriter(socket)
     this.tls = tls
+    this.proxied = proxied
     this.#refusal = refusal
     this.peer = { address: plainAddress(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 }
     this.local = { address: plainAddress(socket.localAddress ?? ''), port: socket.localPort ?? 0 }
@@ -419,6 +433,10 @@ class Exchange implements Downstream, IncomingBody {
 
   get local(): Endpoint {
     return this.#connection.local
+  }
+
+  get proxied(): ProxiedConnection | null {
+    return this.#connection.proxied
   }
 
   get tls(): TlsFacts | null {

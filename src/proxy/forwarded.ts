@@ -1,5 +1,6 @@
 /** `X-Forwarded-*`, `X-Real-IP`, `Via` and real client addresses, by whom the gateway trusts. */
 import ipaddr from 'ipaddr.js'
+import type { ProxiedConnection } from '../http/exchange.ts'
 import { FORGERY } from '../http/field-marks.ts'
 import { fieldName, type HeaderList } from '../http/headers.ts'
 import { withoutPort } from '../util/authority.ts'
@@ -13,9 +14,15 @@ export interface TrustSettings {
 
 export interface Trust {
   isTrusted(address: string): boolean
-  /** The client's address as the head of a request from `peer` tells it, which has to be a trusted one; the peer where it tells none. */
-  toldAddress(peer: string, headers: HeaderList): string
+  /**
+   * The client's address as `peer`, which has to be a trusted one, tells it: in the head of a request, or in the PROXY header of its connection, whichever
+   * the settings name and never the other. The peer where it tells none.
+   */
+  toldAddress(peer: string, headers: HeaderList, proxied: ProxiedConnection | null): string
 }
+
+/** The value of `real_ip_header` that means no header of HTTP. */
+const PROXY_PROTOCOL = 'proxy_protocol'
 
 type Range = [ipaddr.IPv4 | ipaddr.IPv6, number]
 
@@ -27,6 +34,8 @@ export function createTrust(settings: TrustSettings): Trust {
     const parsed = ipaddr.process(address)
     return ranges.some((range) => parsed.kind() === range[0].kind() && parsed.match(range))
   }
+  if (settings.real_ip_header === PROXY_PROTOCOL)
+    return { isTrusted, toldAddress: (peer, _headers, proxied) => proxied?.source.address ?? peer }
   return {
     isTrusted,
     toldAddress: (peer, headers) => chooseAddress(peer, headers.all(header).join(',').split(','), settings.real_ip_recursive, isTrusted),

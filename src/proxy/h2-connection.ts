@@ -21,8 +21,8 @@
  */
 import { constants, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
-import type { Endpoint, TlsFacts } from '../http/exchange.ts'
-import type { ConnectionHost, FrontConnection } from './client-connection.ts'
+import type { Endpoint, ProxiedConnection, TlsFacts } from '../http/exchange.ts'
+import type { ArrivalFacts, ConnectionHost, FrontConnection } from './client-connection.ts'
 import { plainAddress } from './forwarded.ts'
 import { H2Exchange } from './h2-exchange.ts'
 import { readStreamHead } from './h2-head.ts'
@@ -47,6 +47,7 @@ export class H2Connection implements FrontConnection {
   readonly host: ConnectionHost
   readonly peer: Endpoint
   readonly local: Endpoint
+  readonly proxied: ProxiedConnection | null
   readonly tls: TlsFacts | null
   readonly #socket: Socket
   readonly #session: ServerHttp2Session
@@ -63,9 +64,10 @@ export class H2Connection implements FrontConnection {
   #resetsAtMs: number
 
   /** @param socket whose bytes are HTTP/2 from the first, those included that were read and put back */
-  constructor(host: ConnectionHost, socket: Socket, tls: TlsFacts | null) {
+  constructor(host: ConnectionHost, socket: Socket, { tls, proxied }: ArrivalFacts) {
     this.host = host
     this.tls = tls
+    this.proxied = proxied
     this.peer = { address: plainAddress(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 }
     this.local = { address: plainAddress(socket.localAddress ?? ''), port: socket.localPort ?? 0 }
     this.#socket = socket

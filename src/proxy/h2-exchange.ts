@@ -6,7 +6,7 @@
  */
 import { constants, type ServerHttp2Stream } from 'node:http2'
 import { type BodySink, collectBody } from '../http/body.ts'
-import type { Downstream, Endpoint, IncomingBody, TlsFacts } from '../http/exchange.ts'
+import type { Downstream, Endpoint, IncomingBody, ProxiedConnection, TlsFacts } from '../http/exchange.ts'
 import { hasNoBody } from '../http/h1/message-length.ts'
 import { UnsafeHeadError } from '../http/h1/serialise.ts'
 import type { HeaderList } from '../http/headers.ts'
@@ -20,6 +20,7 @@ export interface H2Host {
   readonly host: ConnectionHost
   readonly peer: Endpoint
   readonly local: Endpoint
+  readonly proxied: ProxiedConnection | null
   readonly tls: TlsFacts | null
   /** The stream is closed; `early`: before its answer was complete, and not because the upstream's broke off. */
   ended(exchange: H2Exchange, early: boolean): void
@@ -101,6 +102,10 @@ export class H2Exchange implements Downstream, IncomingBody {
 
   get local(): Endpoint {
     return this.#connection.local
+  }
+
+  get proxied(): ProxiedConnection | null {
+    return this.#connection.proxied
   }
 
   get tls(): TlsFacts | null {

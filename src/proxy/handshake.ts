@@ -12,7 +12,7 @@
  */
 import type { Socket } from 'node:net'
 import { createServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
-import type { TlsFacts } from '../http/exchange.ts'
+import type { ProxiedConnection, TlsFacts } from '../http/exchange.ts'
 import { errorCode } from '../util/errors.ts'
 import { plainName, type ServerIdentity } from './certificates.ts'
 import type { FrontConnection } from './client-connection.ts'
@@ -84,8 +84,9 @@ export class Handshakes {
     return server
   }
 
-  begin(socket: Socket): Handshake {
-    return new Handshake(this.#host, socket, (handshake, serverName) => {
+  /** @param proxied what the PROXY header before the handshake says */
+  begin(socket: Socket, proxied: ProxiedConnection | null): Handshake {
+    return new Handshake(this.#host, socket, proxied, (handshake, serverName) => {
       const key = addressesOf(socket)
       this.#pending.set(key, handshake)
       socket.once('close', () => {
@@ -116,6 +117,7 @@ function addressesOf({ remoteAddress, remotePort, localAddress, localPort }: Soc
 export class Handshake implements FrontConnection {
   deadlineMs: number
   readonly isReading = false
+  readonly proxied: ProxiedConnection | null
   readonly #host: HandshakeHost
   readonly #socket: Socket
   readonly #secure: (handshake: Handshake, serverName: string | null) => void
@@ -125,8 +127,14 @@ export class Handshake implements FrontConnection {
   readonly #received: Buffer[] = []
   readonly #hello = new ClientHelloReader()
 
-  constructor(host: HandshakeHost, socket: Socket, secure: (handshake: Handshake, serverName: string | null) => void) {
+  constructor(
+    host: HandshakeHost,
+    socket: Socket,
+    proxied: ProxiedConnection | null,
+    secure: (handshake: Handshake, serverName: string | null) => void,
+  ) {
     this.#host = host
+    this.proxied = proxied
     this.#socket = socket
     this.#secure = secure
     this.deadlineMs = host.nowMs + host.handshakeMs

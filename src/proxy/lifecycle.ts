@@ -89,7 +89,7 @@ class Passage implements ForwardListener {
   }
 
   #createContext(facts: HeadFacts): RequestContext {
-    const { headers, peer, local, target } = this.#downstream
+    const { headers, peer, proxied, local, target } = this.#downstream
     const { trust, portMap, log } = this.#runtime
     this.#peerTrusted = trust.isTrusted(peer.address)
     const absolute = !target.startsWith('/') && target !== '*'
@@ -102,7 +102,7 @@ class Passage implements ForwardListener {
       path: facts.rawPath === '*' ? '*' : normalizePath(facts.rawPath),
       query: facts.query,
       host: facts.host,
-      clientAddress: this.#peerTrusted ? trust.toldAddress(peer.address, headers) : peer.address,
+      clientAddress: this.#peerTrusted ? trust.toldAddress(peer.address, headers, proxied) : peer.address,
       port: portMap.get(local.port) ?? local.port,
     })
     return new RequestContext({

@@ -1,16 +1,19 @@
 /**
  * The front: listeners, the clock of their connections, and the end of both. What happens on one connection is in client-connection.ts and h2-connection.ts.
  *
- *   #accept a raw socket > #secure: TLS, if the listener has it > #serve what the client speaks
+ *   #accept a raw socket: the PROXY header, if the listener wants it > #secure: TLS, if the listener has it > #serve what the client speaks
  *
  * Every connection is known to the front from the first of these steps on, so that deadlines, drain and destroy reach it.
  */
 import { createServer, type Server, type Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
+import type { ProxiedConnection } from '../http/exchange.ts'
 import { ClientConnection, type ConnectionHost, type FrontConnection, type FrontOptions } from './client-connection.ts'
+import { plainAddress } from './forwarded.ts'
 import { H2Connection } from './h2-connection.ts'
 import { type FrontTls, type Handshake, type HandshakeHost, Handshakes, tlsFactsOf } from './handshake.ts'
 import { ProtocolChoice } from './protocol-choice.ts'
+import { ProxyProtocolStep } from './proxy-protocol-step.ts'
 
 /** Counters of one front, as the Status API shows them. */
 export interface FrontCounters {
@@ -99,8 +102,8 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
     if (++capacity.connections <= capacity.limit) this.#room = 0
     else if (!this.#makeRoom()) return this.#turnAway(socket)
     this.counters.handled++
-    if (socket instanceof TLSSocket) this.#serve(socket)
-    else this.#secure(socket)
+    if (socket instanceof TLSSocket) this.#serve(socket, null)
+    else this.#accept(socket)
   }
 
   /** Cuts connections on which nothing is under way, oldest first, as nginx does: who holds them must not keep others out. False where there are none. */
@@ -130,43 +133,61 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
   #turnAway(socket: Socket): void {
     const { capacity } = this.options
     capacity.turnAway()
-    const connection = new ClientConnection(this, socket, null)
+    const connection = new ClientConnection(this, socket, { tls: null, proxied: null })
     this.#connections.add(connection)
     if (this.#handshakes === null && capacity.takeAnswer()) connection.turnAway()
     else connection.destroy()
   }
 
-  #secure(socket: Socket): void {
-    if (this.#handshakes === null) this.#serve(socket)
-    else this.#connections.add(this.#handshakes.begin(socket))
+  #accept(socket: Socket): void {
+    if (!this.options.proxyProtocol) return this.#secure(socket, null)
+    const step = new ProxyProtocolStep(socket, this.nowMs + this.options.deadlines.headMs, {
+      arrived: (proxied) => {
+        this.#connections.delete(step)
+        this.#secure(socket, proxied)
+      },
+      refused: (reason) => this.options.onProxyHeaderRefused(reason, plainAddress(socket.remoteAddress ?? '')),
+      closed: () => this.onClosed(step),
+    })
+    this.#connections.add(step)
+  }
+
+  #secure(socket: Socket, proxied: ProxiedConnection | null): void {
+    if (this.#handshakes === null) this.#serve(socket, proxied)
+    else this.#connections.add(this.#handshakes.begin(socket, proxied))
   }
 
   /** Here the protocol is chosen. */
-  #serve(socket: Socket): void {
-    if (socket instanceof TLSSocket) this.#serveTls(socket)
-    else if (this.options.priorKnowledge) this.#serveByFirstBytes(socket)
-    else this.#keep(new ClientConnection(this, socket, null))
+  #serve(socket: Socket, proxied: ProxiedConnection | null): void {
+    if (socket instanceof TLSSocket) this.#serveTls(socket, proxied)
+    else if (this.options.priorKnowledge) this.#serveByFirstBytes(socket, proxied)
+    else this.#serveHttp1(socket, proxied)
   }
 
   /** ALPN has decided (RFC 7301); a client that did not ask speaks HTTP/1.1. */
-  #serveTls(socket: TLSSocket): void {
-    const tls = tlsFactsOf(socket)
-    this.#keep(socket.alpnProtocol === 'h2' ? new H2Connection(this, socket, tls) : new ClientConnection(this, socket, tls))
+  #serveTls(socket: TLSSocket, proxied: ProxiedConnection | null): void {
+    const facts = { tls: tlsFactsOf(socket), proxied }
+    this.#keep(socket.alpnProtocol === 'h2' ? new H2Connection(this, socket, facts) : new ClientConnection(this, socket, facts))
   }
 
-  #serveByFirstBytes(socket: Socket): void {
+  #serveHttp1(socket: Socket, proxied: ProxiedConnection | null): void {
+    this.#keep(new ClientConnection(this, socket, { tls: null, proxied }))
+    letFlow(socket)
+  }
+
+  #serveByFirstBytes(socket: Socket, proxied: ProxiedConnection | null): void {
     const choice = new ProtocolChoice(
       socket,
       this.nowMs + this.options.deadlines.headMs,
       (http2) => {
         this.#connections.delete(choice)
-        if (http2) return this.#keep(new H2Connection(this, socket, null))
-        this.#keep(new ClientConnection(this, socket, null))
-        socket.resume()
+        if (http2) this.#keep(new H2Connection(this, socket, { tls: null, proxied }))
+        else this.#serveHttp1(socket, proxied)
       },
       () => this.onClosed(choice),
     )
     this.#connections.add(choice)
+    letFlow(socket)
   }
 
   #keep(connection: FrontConnection): void {
@@ -180,12 +201,12 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
 
   onSecure(handshake: Handshake, socket: TLSSocket): void {
     this.#connections.delete(handshake)
-    this.#serve(socket)
+    this.#serve(socket, handshake.proxied)
   }
 
   onPlain(handshake: Handshake, socket: Socket): void {
     this.#connections.delete(handshake)
-    this.#connections.add(new ClientConnection(this, socket, null, PLAIN_ON_TLS))
+    this.#connections.add(new ClientConnection(this, socket, { tls: null, proxied: handshake.proxied }, PLAIN_ON_TLS))
   }
 
   onHandshakeFailed(reason: string, peer: string): void {
@@ -249,4 +270,9 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
     this.#emptied ??= Promise.withResolvers<void>()
     await this.#emptied.promise
   }
+}
+
+/** A step that has looked at the first bytes leaves the socket stopped. */
+function letFlow(socket: Socket): void {
+  if (socket.isPaused()) socket.resume()
 }

@@ -58,6 +58,8 @@ before(async () => {
       },
       onBadRequest: () => {},
       onFlood() {},
+      proxyProtocol: false,
+      onProxyHeaderRefused() {},
       priorKnowledge: false,
       maxConcurrentStreams: 128,
       onHandshakeFailed: (reason) => void failures.push(reason),

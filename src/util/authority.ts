@@ -3,9 +3,15 @@ export function formatAuthority(host: string, port: number): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
+/** What stands behind the address of a listener whose connections begin with a PROXY header. */
+export const PROXY_PROTOCOL_MARK = ' (proxy_protocol)'
+
 /** Address of a listener as it is shown: `https://` stands before those with TLS. */
-export function shownAddress({ address, port }: { readonly address: string; readonly port: number }, ssl: boolean): string {
-  return `${ssl ? 'https://' : ''}${formatAuthority(address, port)}`
+export function shownAddress(
+  { address, port }: { readonly address: string; readonly port: number },
+  { ssl, proxy_protocol: proxied }: { readonly ssl: boolean; readonly proxy_protocol: boolean },
+): string {
+  return `${ssl ? 'https://' : ''}${formatAuthority(address, port)}${proxied ? PROXY_PROTOCOL_MARK : ''}`
 }
 
 /** An authority without its port; brackets of IPv6 literals stay. */

@@ -556,6 +556,8 @@ describe('the protocol of a connection', () => {
       onBadRequest: () => {},
       onHandshakeFailed() {},
       onFlood: () => {},
+      proxyProtocol: false,
+      onProxyHeaderRefused() {},
       priorKnowledge: false,
       maxConcurrentStreams: 128,
       product: 'kong/3.9.1',

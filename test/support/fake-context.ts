@@ -47,6 +47,7 @@ export function fakeContext(options: FakeRequest = {}): RequestContext {
     headers: list,
     peer: { address: '192.0.2.1', port: 40_000 },
     local: { address: '192.0.2.2', port: 8000 },
+    proxied: null,
     tls: null,
     body: fakeBody(bytes, chunked),
     respond() {},

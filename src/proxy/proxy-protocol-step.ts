@@ -1,0 +1,132 @@
+/** The first step of a connection that has to begin with a header of the PROXY protocol. Nothing of what follows is looked at before the header is whole. */
+import type { Server, Socket } from 'node:net'
+import { Server as TlsServer } from 'node:tls'
+import type { ProxiedConnection } from '../http/exchange.ts'
+import type { Log } from '../telemetry/log.ts'
+import type { FrontConnection } from './client-connection.ts'
+import { readProxyHeader } from './proxy-protocol.ts'
+
+/** What the step comes to: one of `arrived` and `closed`, once. `refused` goes before a `closed`. */
+export interface ProxyProtocolOutcome {
+  /** The bytes behind the header are in the socket again, which does not flow. */
+  arrived(proxied: ProxiedConnection | null): void
+  refused(reason: string): void
+  closed(): void
+}
+
+/** A connection whose header has not come, or not whole. */
+export class ProxyProtocolStep implements FrontConnection {
+  readonly deadlineMs: number
+  readonly isIdle = true
+  readonly isReading = false
+  readonly #socket: Socket
+  readonly #outcome: ProxyProtocolOutcome
+  #bytes: Buffer = Buffer.alloc(0)
+
+  constructor(socket: Socket, deadlineMs: number, outcome: ProxyProtocolOutcome) {
+    this.#socket = socket
+    this.deadlineMs = deadlineMs
+    this.#outcome = outcome
+    socket.on('data', this.#receive)
+    socket.on('error', this.#destroy)
+    socket.on('end', this.#end)
+    socket.on('close', this.#close)
+  }
+
+  readonly #receive = (chunk: Buffer): void => {
+    this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk])
+    const header = readProxyHeader(this.#bytes)
+    if (header.kind === 'partial') return
+    if (header.kind === 'refused') return this.#refuse(header.reason)
+    const socket = this.#socket
+    socket.off('data', this.#receive)
+    socket.off('error', this.#destroy)
+    socket.off('end', this.#end)
+    socket.off('close', this.#close)
+    socket.pause()
+    if (this.#bytes.length > header.length) socket.unshift(this.#bytes.subarray(header.length))
+    this.#outcome.arrived(header.proxied)
+  }
+
+  /** Whoever connects and leaves without a word, as health checks do, has done nothing wrong. */
+  readonly #end = (): void => {
+    if (this.#bytes.length === 0) this.destroy()
+    else this.#refuse('the client left in the middle of the header')
+  }
+
+  readonly #destroy = (): void => this.destroy()
+
+  readonly #close = (): void => this.#outcome.closed()
+
+  #refuse(reason: string): void {
+    this.#socket.off('data', this.#receive)
+    this.#outcome.refused(reason)
+    this.destroy()
+  }
+
+  expire(): void {
+    this.#refuse('no header in time')
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+}
+
+/** For servers of Node.js. */
+export interface ProxyHeaderRule {
+  /** Milliseconds for the whole header. */
+  readonly timeoutMs: number
+  readonly onRefused: (reason: string, peer: string) => void
+}
+
+/**
+ * Makes the connections of a server (`node:http`, `node:https`) begin with a header; what it says is dropped. To be called before the server listens.
+ *
+ * @returns cuts connections whose header has not come, now and later: the server does not know them, and would wait for them to end
+ */
+export function requireProxyHeader(server: Server, { timeoutMs, onRefused }: ProxyHeaderRule): () => void {
+  const waiting = new Set<ProxyProtocolStep>()
+  const serve = server.listeners('connection')
+  let closing = false
+  server.removeAllListeners('connection')
+  server.on('connection', (socket: Socket) => {
+    if (closing) return void socket.destroy()
+    const timer = setTimeout(() => step.expire(), timeoutMs)
+    const done = (): void => {
+      clearTimeout(timer)
+      waiting.delete(step)
+    }
+    const step = new ProxyProtocolStep(socket, Date.now() + timeoutMs, {
+      arrived: () => {
+        done()
+        for (const listener of serve) listener.call(server, socket)
+        // A server of TLS reads what waits in the socket by itself, and would lose it if it flowed.
+        if (!(server instanceof TlsServer)) socket.resume()
+      },
+      refused: (reason) => onRefused(reason, socket.remoteAddress ?? ''),
+      closed: done,
+    })
+    waiting.add(step)
+  })
+  return () => {
+    closing = true
+    for (const step of waiting) step.destroy()
+  }
+}
+
+const WARN_EVERY_MS = 60_000
+
+/**
+ * Logs refusals: each at `info`, as whoever reaches the port can cause them, and one in a minute at `warn`, as a proxy in front that does not send the header
+ * has all its clients refused.
+ */
+export function createRefusalLog(log: Log, nowMs: () => number = Date.now): (reason: string, peer: string) => void {
+  let warnedMs = Number.NEGATIVE_INFINITY
+  return (reason, peer) => {
+    const now = nowMs()
+    const due = now - warnedMs >= WARN_EVERY_MS
+    if (due) warnedMs = now
+    log[due ? 'warn' : 'info']('connection without a valid PROXY protocol header closed', { reason, peer })
+  }
+}
