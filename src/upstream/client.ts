@@ -1,5 +1,13 @@
 /**
- * Requests to upstreams over pooled connections. A pool is keyed by everything that makes two connections different (`Origin.key`). The connection used last is used next, so that a quiet pool shrinks.
+ * Requests to upstreams over pooled connections. A pool is keyed by everything that makes two connections different (`Origin.key`). The connection used last is
+ * used next, so that a quiet pool shrinks.
+ *
+ *   request ──idle connection──> begun
+ *      │                           ^
+ *      ├─────────> opening ────────┤        BURST at once, and as many again each BURST_MS
+ *      └─> waiting ──turn to open, or the first connection that is free
+ *
+ * A herd, or more load than the gateway can bear, would otherwise open a connection for each request, which costs more than the request, and close it after it.
  */
 import { connect, Socket } from 'node:net'
 import { checkServerIdentity, connect as connectTls, type TLSSocket } from 'node:tls'
@@ -29,6 +37,12 @@ const SWEEP_MS = 100
 const MAX_SESSIONS = 1000
 /** A session stands for a certificate that was verified at most this long ago. */
 const SESSION_LIFE_MS = 3_600_000
+/** Connections to one upstream that are opened within {@link BURST_MS}; further requests wait for the next turn, or for a connection that becomes free. */
+const BURST = 64
+/** Milliseconds. */
+const BURST_MS = 10
+/** As many turns may requests wait for connections that become free, before more are opened for them. */
+const PATIENCE_TURNS = 8
 /** Bytes of one read. Shared by all connections: what is read is used up before the next read. */
 const READ_BYTES = 65_536
 
@@ -45,7 +59,7 @@ class PooledClient implements UpstreamClient, ConnectionOwner {
   readonly #options: UpstreamClientOptions
   readonly #contexts: SecureContexts
   readonly #sessions = new LRUCache<string, Buffer>({ max: MAX_SESSIONS, ttl: SESSION_LIFE_MS })
-  readonly #idle = new Map<string, UpstreamConnection[]>()
+  readonly #pools = new Map<string, Pool>()
   readonly #all = new Set<UpstreamConnection>()
   readonly #sweep: NodeJS.Timeout
   readonly #readBuffer = Buffer.allocUnsafe(READ_BYTES)
@@ -59,14 +73,20 @@ class PooledClient implements UpstreamClient, ConnectionOwner {
   send(request: UpstreamRequest, handler: UpstreamHandler): UpstreamCall {
     // Before a connection is taken or opened: a head that must not be written is the caller's to answer for.
     const head = headOf(request)
-    const { key } = request.origin
+    const pool = this.#poolOf(request.origin.key)
     // What may become a stream of its own needs a socket that reads as one.
-    const kept = request.webSocketKey === null ? this.#idle.get(key)?.pop() : undefined
-    if (kept !== undefined) {
-      kept.begin(request, head, handler)
-      return kept
-    }
-    return new Connecting(this, key, request, head, handler)
+    const kept = request.webSocketKey === null ? pool.takeIdle() : undefined
+    if (kept === undefined) return pool.connect(new Connecting(this, request, head, handler))
+    kept.begin(request, head, handler)
+    return kept
+  }
+
+  #poolOf(key: string): Pool {
+    const known = this.#pools.get(key)
+    if (known !== undefined) return known
+    const pool = new Pool(() => this.#pools.delete(key))
+    this.#pools.set(key, pool)
+    return pool
   }
 
   /** Opens a connection for a request; `done` gets it, or a failure. */
@@ -174,20 +194,17 @@ class PooledClient implements UpstreamClient, ConnectionOwner {
 
   onFree(connection: UpstreamConnection): void {
     const { poolSize, keepaliveIdleMs, keepaliveMaxRequests } = this.#options
-    const idle = this.#idle.get(connection.key)
     if (poolSize === 0 || (keepaliveMaxRequests > 0 && connection.requests >= keepaliveMaxRequests)) return connection.destroy()
+    const pool = this.#poolOf(connection.key)
+    if (pool.handOver(connection)) return
+    if (pool.idle.length >= poolSize) return connection.destroy()
     if (keepaliveIdleMs > 0) connection.deadlineMs = this.nowMs + keepaliveIdleMs
-    if (idle === undefined) this.#idle.set(connection.key, [connection])
-    else if (idle.length < poolSize) idle.push(connection)
-    else connection.destroy()
+    pool.idle.push(connection)
   }
 
   onClosed(connection: UpstreamConnection): void {
     this.#all.delete(connection)
-    const idle = this.#idle.get(connection.key)
-    const index = idle?.indexOf(connection) ?? -1
-    if (index !== -1) idle?.splice(index, 1)
-    if (idle?.length === 0) this.#idle.delete(connection.key)
+    this.#pools.get(connection.key)?.forget(connection)
   }
 
   #expire(): void {
@@ -201,43 +218,151 @@ class PooledClient implements UpstreamClient, ConnectionOwner {
 
   async close(): Promise<void> {
     clearInterval(this.#sweep)
+    for (const pool of this.#pools.values()) pool.close()
     for (const connection of this.#all) connection.destroy()
+  }
+}
+
+/** What goes to one upstream: connections that are free, and requests that wait for one. */
+class Pool {
+  readonly idle: UpstreamConnection[] = []
+  readonly #onEmpty: () => void
+  readonly #waiting: Connecting[] = []
+  /** Connections that may be opened before the next turn. */
+  #left = BURST
+  /** Connections that became free for somebody who waited, since the last turn. */
+  #taken = 0
+  #turn: NodeJS.Timeout | null = null
+
+  /** @param onEmpty nothing is known here any more */
+  constructor(onEmpty: () => void) {
+    this.#onEmpty = onEmpty
+  }
+
+  /** A connection that is free. One that is being closed may still be among them. */
+  takeIdle(): UpstreamConnection | undefined {
+    for (;;) {
+      const connection = this.idle.pop()
+      if (connection === undefined || connection.isIdle) return connection
+    }
+  }
+
+  /** Opens a connection for an exchange, now or when it is its turn; one for a stream of its own, always now. */
+  connect(exchange: Connecting): Connecting {
+    if (this.#left > 0 || exchange.isStream) {
+      this.#left--
+      exchange.open()
+    } else this.#waiting.push(exchange)
+    this.#turn ??= setTimeout(() => this.#nextTurn(), BURST_MS)
+    return exchange
+  }
+
+  #nextTurn(): void {
+    this.#turn = null
+    // Where those that become free will do for those that wait, opening more would only take time from both.
+    const enough = this.#taken * PATIENCE_TURNS >= this.#waiting.length
+    this.#left = enough && this.#taken > 0 ? 0 : BURST
+    this.#taken = 0
+    while (this.#left > 0) {
+      const next = this.#nextWaiting()
+      if (next === undefined) break
+      this.#left--
+      next.open()
+    }
+    if (this.#left < BURST) this.#turn = setTimeout(() => this.#nextTurn(), BURST_MS)
+    else this.#leaveIfEmpty()
+  }
+
+  /** Gives a connection that is free to the request that has waited longest; false where none waits. */
+  handOver(connection: UpstreamConnection): boolean {
+    const waiting = this.#nextWaiting()
+    if (waiting === undefined) return false
+    this.#taken++
+    waiting.take(connection)
+    return true
+  }
+
+  /** The request that has waited longest; it waits no more. */
+  #nextWaiting(): Connecting | undefined {
+    for (;;) {
+      const next = this.#waiting.shift()
+      if (next === undefined || next.isWaiting) return next
+    }
+  }
+
+  /** A connection is closed. */
+  forget(connection: UpstreamConnection): void {
+    const index = this.idle.indexOf(connection)
+    if (index !== -1) this.idle.splice(index, 1)
+    this.#leaveIfEmpty()
+  }
+
+  /** Nothing is opened any more for those that wait. */
+  close(): void {
+    if (this.#turn !== null) clearTimeout(this.#turn)
+  }
+
+  #leaveIfEmpty(): void {
+    if (this.idle.length === 0 && this.#turn === null) this.#onEmpty()
   }
 }
 
 /** An exchange that waits for its connection. */
 class Connecting implements UpstreamCall {
-  #connection: UpstreamConnection | null = null
-  #socket: Socket | null
-  #settled = false
+  readonly isStream: boolean
+  readonly #client: PooledClient
+  readonly #request: UpstreamRequest
+  readonly #head: string
+  readonly #handler: UpstreamHandler
   readonly #timer: NodeJS.Timeout
+  #connection: UpstreamConnection | null = null
+  #socket: Socket | null = null
+  #settled = false
 
-  constructor(client: PooledClient, key: string, request: UpstreamRequest, head: string, handler: UpstreamHandler) {
-    const fail = (error: NodeJS.ErrnoException): void => {
-      if (this.#settled) return
-      this.#settled = true
-      clearTimeout(this.#timer)
-      this.#socket?.destroy()
-      handler.onFailure(failureOf(error), { sent: false, reused: false }, error)
-    }
+  constructor(client: PooledClient, request: UpstreamRequest, head: string, handler: UpstreamHandler) {
+    this.isStream = request.webSocketKey !== null
+    this.#client = client
+    this.#request = request
+    this.#head = head
+    this.#handler = handler
     this.#timer = setTimeout(
-      () => fail(Object.assign(new Error('connect timed out'), { code: 'ETIMEDOUT', syscall: 'connect' })),
+      () => this.#fail(Object.assign(new Error('connect timed out'), { code: 'ETIMEDOUT', syscall: 'connect' })),
       request.origin.connectTimeoutMs,
     )
-    this.#socket = client.open(
-      key,
-      request,
-      (connection) => {
-        clearTimeout(this.#timer)
-        if (this.#settled) return connection.destroy()
-        this.#settled = true
-        this.#connection = connection
-        connection.begin(request, head, handler)
-      },
-      fail,
+  }
+
+  /** False once there is a connection, or it is given up. */
+  get isWaiting(): boolean {
+    return !this.#settled && this.#socket === null
+  }
+
+  /** Opens a connection of its own. */
+  open(): void {
+    this.#socket = this.#client.open(
+      this.#request.origin.key,
+      this.#request,
+      (connection) => this.take(connection),
+      (error) => this.#fail(error),
     )
     // After a late failure nobody listens any more.
     this.#socket.on('error', () => {})
+  }
+
+  /** Goes on over this connection. */
+  take(connection: UpstreamConnection): void {
+    if (this.#settled) return connection.destroy()
+    this.#settled = true
+    clearTimeout(this.#timer)
+    this.#connection = connection
+    connection.begin(this.#request, this.#head, this.#handler)
+  }
+
+  #fail(error: NodeJS.ErrnoException): void {
+    if (this.#settled) return
+    this.#settled = true
+    clearTimeout(this.#timer)
+    this.#socket?.destroy()
+    this.#handler.onFailure(failureOf(error), { sent: false, reused: false }, error)
   }
 
   get remote(): Endpoint | null {
