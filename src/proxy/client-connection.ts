@@ -553,6 +553,14 @@ class Exchange implements Downstream, IncomingBody {
     this.#connection.deadlineMs = NEVER
   }
 
+  sendEarlyHints(headers: HeaderList): void {
+    const { writer, socket } = this.#connection
+    if (this.version === '1.0' || socket.writableNeedDrain) return
+    const text = responseText(103, undefined, headers, NO_BODY)
+    this.#bytesSent += text.length
+    writer.write(text)
+  }
+
   #lengthOf(status: number, headers: HeaderList): MessageLength {
     if (hasNoBody(status, this.method)) return NO_BODY
     const declared = headers.get('content-length')

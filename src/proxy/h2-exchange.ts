@@ -39,6 +39,11 @@ const CONNECTION_FIELDS: ReadonlySet<string> = new Set([
   'te',
 ])
 
+/** Bytes beside name and value in a line of HTTP/1.1. */
+const LINE_BYTES = 4
+/** Frames that wait for a client that does not read; above it no hints are sent, which no window holds back. */
+const MAX_QUEUED_FRAMES = 256
+
 export class H2Exchange implements Downstream, IncomingBody {
   /** There is no switching in HTTP/2 (RFC 9113 section 8.6). */
   readonly switchProtocols = null
@@ -211,10 +216,21 @@ export class H2Exchange implements Downstream, IncomingBody {
       if (CONNECTION_FIELDS.has(lower)) continue
       const value = headers.valueAt(i)
       head.push(lower, value)
-      this.#bytesSent += lower.length + value.length + 4
+      this.#bytesSent += lower.length + value.length + LINE_BYTES
     }
     this.#head = head
     this.deadlineMs = NEVER
+  }
+
+  sendEarlyHints(headers: HeaderList): void {
+    if (this.#gone || (this.#stream.session?.state.outboundQueueSize ?? 0) > MAX_QUEUED_FRAMES) return
+    const lines: Record<string, string | string[]> = Object.create(null)
+    lines[':status'] = '103'
+    for (const [name, values] of linesByName(headers)) {
+      lines[name] = values
+      for (const value of values) this.#bytesSent += name.length + value.length + LINE_BYTES
+    }
+    this.#stream.additionalHeaders(lines)
   }
 
   write(chunk: Uint8Array): boolean {
@@ -335,4 +351,17 @@ export class H2Exchange implements Downstream, IncomingBody {
     this.#hold()
     sink.onError(new BodyTimeoutError())
   }
+}
+
+/** Lines of a head by their names, those of a connection left out. */
+function linesByName(headers: HeaderList): Map<string, string[]> {
+  const found = new Map<string, string[]>()
+  for (let i = 0; i < headers.size; i++) {
+    const { lower } = headers.nameAt(i)
+    if (CONNECTION_FIELDS.has(lower)) continue
+    const values = found.get(lower)
+    if (values === undefined) found.set(lower, [headers.valueAt(i)])
+    else values.push(headers.valueAt(i))
+  }
+  return found
 }

@@ -57,6 +57,8 @@ class Passage implements ForwardListener {
   #filters: readonly PluginInstance[] = []
   /** The client offers to go on in WebSocket. */
   #webSocketKey: string | null = null
+  /** How many 103 were passed on, of all attempts. */
+  #hints = 0
   #headSent = false
   #finished = false
 
@@ -262,6 +264,15 @@ class Passage implements ForwardListener {
   }
 
   // ------------------------------------------------------------------------------------------------------------------- the upstream's answer
+
+  /** Plugins do not see hints: they are about a response that is still to come, and it is the response that plugins look at. */
+  onEarlyHints(headers: HeaderList): void {
+    if (!this.#runtime.earlyHints || this.#hints >= MAX_HINTS || linesSize(headers) > MAX_HINT_BYTES) return
+    this.#hints++
+    removeResponseHopByHop(headers)
+    headers.remove('content-length')
+    this.#downstream.sendEarlyHints(headers)
+  }
 
   onHead(status: number, reason: string, headers: HeaderList): void {
     const { response } = this.#context
@@ -552,6 +563,19 @@ class RestOfBody implements BodySource, BodySink {
     if (error instanceof ClientBodyError) this.#breakOff(error.status)
     sink?.onError(error)
   }
+}
+
+/** Hints passed on for one request, and bytes of each: what is beyond is dropped. */
+const MAX_HINTS = 16
+const MAX_HINT_BYTES = 8192
+
+/** About what the lines take on the wire. */
+function linesSize(headers: HeaderList): number {
+  let size = 0
+  headers.each((name, value) => {
+    size += name.length + value.length + 4
+  })
+  return size
 }
 
 const EMPTY = new Uint8Array(0)
