@@ -26,7 +26,7 @@ import type { HeadLimits, RequestHead } from '../http/h1/head.ts'
 import { endsInBlankLine, findHeadEnd, parseRequestHead, partialRequestViolation } from '../http/h1/head.ts'
 import { CHUNKED, hasNoBody, lengthOf, type MessageLength, NO_BODY, UNTIL_CLOSE } from '../http/h1/message-length.ts'
 import { keepsAlive } from '../http/h1/persistence.ts'
-import { joined, responseText } from '../http/h1/serialise.ts'
+import { joined, responseText, UnsafeHeadError } from '../http/h1/serialise.ts'
 import { isViolation } from '../http/h1/violation.ts'
 import type { HeaderList } from '../http/headers.ts'
 import { BodyTimeoutError, type ClientBodyError, MalformedBodyError } from './client-body-error.ts'
@@ -132,6 +132,8 @@ export class ClientConnection implements FrontConnection {
   #exchange: Exchange | null = null
   #paused = false
   #dropped = 0
+  /** How long a client may take to read what is left of the last answer. */
+  #sendUntilMs = 0
 
   /**
    * @param tls     what the handshake came to, null for a connection in clear
@@ -147,14 +149,14 @@ export class ClientConnection implements FrontConnection {
     this.local = { address: plainAddress(socket.localAddress ?? ''), port: socket.localPort ?? 0 }
     this.deadlineMs = host.nowMs + host.options.deadlines.headMs
     socket.on('data', (chunk: Buffer) => this.#receive(chunk))
-    socket.on('drain', () => this.#exchange?.drained())
+    socket.on('drain', () => this.#readerCameBack())
     socket.on('end', () => this.#clientEnded())
     socket.on('error', () => socket.destroy())
     socket.on('close', () => this.#closed())
   }
 
   get isIdle(): boolean {
-    return this.#state === 'idle'
+    return this.#state === 'idle' && this.socket.writableLength === 0
   }
 
   get isReading(): boolean {
@@ -183,6 +185,15 @@ export class ClientConnection implements FrontConnection {
     }
   }
 
+  /** The socket takes bytes again. */
+  #readerCameBack(): void {
+    if (this.#exchange !== null) return this.#exchange.drained()
+    if (this.#state !== 'idle') return
+    this.deadlineMs = this.host.nowMs + this.host.options.deadlines.keepaliveMs
+    this.#holdIf(false)
+    this.#advance()
+  }
+
   /** Stops reading while nobody can use what comes. */
   #holdIf(full: boolean): void {
     if (full === this.#paused || this.#state === 'closed') return
@@ -198,6 +209,12 @@ export class ClientConnection implements FrontConnection {
     if (this.#state === 'idle') {
       if (this.#pending.length >= 2 && this.#pending[0] === 13 && this.#pending[1] === 10) this.#pending = this.#pending.subarray(2)
       if (this.#pending.length === 0) return false
+      // Who sends requests without reading the answers would have them pile up here.
+      if (this.socket.writableNeedDrain) {
+        this.deadlineMs = this.host.nowMs + deadlines.sendMs
+        this.#holdIf(true)
+        return false
+      }
       this.#state = 'head'
       this.#searched = 0
       this.deadlineMs = this.host.nowMs + deadlines.headMs
@@ -300,7 +317,9 @@ export class ClientConnection implements FrontConnection {
     if (this.#state === 'lingering' || this.#state === 'closed') return
     this.#state = 'lingering'
     this.#pending = EMPTY
-    this.deadlineMs = this.host.nowMs + this.host.options.deadlines.lingeringMs
+    const { lingeringMs, sendMs } = this.host.options.deadlines
+    this.deadlineMs = this.host.nowMs + lingeringMs
+    this.#sendUntilMs = this.host.nowMs + sendMs
     this.writer.end()
     this.#holdIf(false)
   }
@@ -344,6 +363,10 @@ export class ClientConnection implements FrontConnection {
         return this.#refuse(408)
       case 'exchange':
         return this.#exchange?.expire()
+      case 'lingering':
+        if (this.socket.writableLength === 0 || this.host.nowMs >= this.#sendUntilMs) return this.destroy()
+        this.deadlineMs = this.host.nowMs + this.host.options.deadlines.lingeringMs
+        return
       default:
         return this.destroy()
     }
@@ -539,6 +562,7 @@ class Exchange implements Downstream, IncomingBody {
   }
 
   sendHead(status: number, reason: string | undefined, headers: HeaderList): void {
+    if (status < 200) throw new UnsafeHeadError('the status is not one of a final response')
     const { host } = this.#connection
     const connection = headers.get('connection')
     // A body that nobody asked for by `100 Continue` may or may not follow.

@@ -213,7 +213,7 @@ export class H2Exchange implements Downstream, IncomingBody {
     const head: string[] = [':status', String(status)]
     for (let i = 0; i < headers.size; i++) {
       const { lower } = headers.nameAt(i)
-      if (CONNECTION_FIELDS.has(lower)) continue
+      if (CONNECTION_FIELDS.has(lower) || (status === 205 && lower === 'content-length')) continue
       const value = headers.valueAt(i)
       head.push(lower, value)
       this.#bytesSent += lower.length + value.length + LINE_BYTES

@@ -373,13 +373,23 @@ class Passage implements ForwardListener {
 
   // --------------------------------------------------------------------------------------------------------------------------- our own answer
 
-  /** Sends what a plugin or a step answered, through the response phases. */
+  /** Sends what a plugin or a step answered, through the response phases; a 500 without them where they make a head of it that must not be written. */
   #answer(): void {
     if (this.#finished) return
-    const { response } = this.#context
     runHeaderFilter(this.#context, this.#instances)
     const filters = bodyFilters(this.#instances)
     const body = filters.length === 0 ? this.#context.exitBody : runBodyFilter(this.#context, filters, this.#context.exitBody, true)
+    try {
+      this.#respond(body)
+    } catch (error) {
+      this.#logFailure(error)
+      this.#context.exit(500, { message: messageOf(500) })
+      this.#respond(this.#context.exitBody)
+    }
+  }
+
+  #respond(body: Uint8Array): void {
+    const { response } = this.#context
     const { headers } = response
     headers.set('Content-Length', String(body.length))
     const { shown, product } = this.#runtime
@@ -480,13 +490,17 @@ class Passage implements ForwardListener {
       this.#context.log.error(error.message, { request_id: this.#id, code: error.code })
       return this.#answer()
     }
+    this.#logFailure(error)
+    this.#context.exit(500, { message: messageOf(500) })
+    this.#answer()
+  }
+
+  #logFailure(error: unknown): void {
     this.#context.log.error('request failed', {
       request_id: this.#id,
       reason: errorText(error),
       stack: error instanceof Error ? error.stack : undefined,
     })
-    this.#context.exit(500, { message: messageOf(500) })
-    this.#answer()
   }
 
   #abandon(): void {
