@@ -488,6 +488,12 @@ class Exchange implements Downstream, IncomingBody {
     if (!this.#answered) this.#connection.deadlineMs = host.nowMs + host.options.deadlines.bodyMs
   }
 
+  /** The answer has no deadline of its own; a body that is waited for keeps its. */
+  #relax(): void {
+    if (this.wantsBody && !this.bodyArrived) this.#awaitBody()
+    else this.#connection.deadlineMs = NEVER
+  }
+
   /** Takes bytes of the body; answers how many. */
   feed(bytes: Buffer): number {
     const taken = this.#decoder === null ? this.#feedLength(bytes) : this.#feedChunked(this.#decoder, bytes)
@@ -574,7 +580,7 @@ class Exchange implements Downstream, IncomingBody {
     if (connection !== 'Upgrade') headers.set('Connection', this.#closes ? 'close' : 'keep-alive')
     this.#head = responseText(status, reason === '' ? undefined : reason, headers, length)
     this.#bytesSent += this.#head.length
-    this.#connection.deadlineMs = NEVER
+    this.#relax()
   }
 
   sendEarlyHints(headers: HeaderList): void {
@@ -644,7 +650,7 @@ class Exchange implements Downstream, IncomingBody {
 
   drained(): void {
     if (this.#answered) return
-    this.#connection.deadlineMs = NEVER
+    this.#relax()
     const listener = this.#onDrain
     this.#onDrain = null
     listener?.()

@@ -96,6 +96,7 @@ export class H2Exchange implements Downstream, IncomingBody {
       this.left()
       connection.ended(this, !this.#answered && !this.#cut)
     })
+    if (!this.#bodyArrived) stream.on('trailers', (_headers, _flags, raw: readonly string[]) => this.#checkTrailers(raw))
     // Ends the readable side, which would otherwise keep the stream from closing.
     if (this.#bodyArrived) stream.resume()
   }
@@ -177,6 +178,11 @@ export class H2Exchange implements Downstream, IncomingBody {
     else this.#awaitBody()
   }
 
+  /** Trailers are dropped. Those that tell a length after the fact make the request malformed, as in HTTP/1.1. */
+  #checkTrailers(raw: readonly string[]): void {
+    if (raw.some((name, i) => i % 2 === 0 && name === 'content-length')) this.#reset(constants.NGHTTP2_PROTOCOL_ERROR)
+  }
+
   #arrived(): void {
     // Also the end of a stream that was reset.
     if (this.#stream.aborted || this.#bodyArrived) return
@@ -219,7 +225,8 @@ export class H2Exchange implements Downstream, IncomingBody {
       this.#bytesSent += lower.length + value.length + LINE_BYTES
     }
     this.#head = head
-    this.deadlineMs = NEVER
+    if (this.#wantsBody) this.#awaitBody()
+    else this.deadlineMs = NEVER
   }
 
   sendEarlyHints(headers: HeaderList): void {

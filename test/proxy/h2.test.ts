@@ -218,6 +218,25 @@ describe('a request over HTTP/2', () => {
     await gateway.waitForOutput(/"GET \/anything\/logged HTTP\/2\.0" 200 [1-9]\d*/)
   })
 
+  test('with trailers reaches the upstream without them (RFC 9110 section 6.5.1)', async () => {
+    for (const headers of [[], [['content-length', '5']]] as const) {
+      upstream.reset()
+      await using client = await H2Frames.open(gateway.proxyPort)
+      client.request(1, requestLines('POST', '/anything/x', headers), END_HEADERS)
+      client.send(frame(TYPE.DATA, 0, 1, Buffer.from('hello')))
+      const trailers = [
+        ['authorization', 'Bearer canary'],
+        ['x-consumer-username', 'canary'],
+        ['x-t', 'canary'],
+      ] as const
+      client.send(frame(TYPE.HEADERS, END_HEADERS | END_STREAM, 1, block(trailers)))
+      assert.equal(await client.outcome(1), 'status 200')
+      const { body, rawHeaders, complete } = upstream.lastRequest ?? {}
+      assert.deepEqual([body?.toString(), complete], ['hello', true])
+      assert.doesNotMatch(JSON.stringify(rawHeaders), /canary/)
+    }
+  })
+
   test('is the last one that its connection begins after keepalive_requests', async () => {
     await using client = open(gateway.proxyOrigin)
     const answers = Array.from({ length: 50 }, () => send(client, { ':path': '/anything/x' }))
