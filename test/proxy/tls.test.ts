@@ -43,6 +43,27 @@ async function portsOf(gateway: Gateway): Promise<[plain: number, tls: number]> 
   return [plain, tls]
 }
 
+/** Field of OpenSSL's stored session that says how much early data it allows; absent for none. */
+const EARLY_DATA = 0xaf
+
+/** Tags of the members of a DER sequence. */
+function tagsOf(der: Buffer): number[] {
+  const tags: number[] = []
+  let at = contentAt(der, 0).start
+  while (at < der.length) {
+    tags.push(der[at] as number)
+    at = contentAt(der, at).end
+  }
+  return tags
+}
+
+function contentAt(der: Buffer, at: number): { start: number; end: number } {
+  const first = der[at + 1] as number
+  const bytes = first < 0x80 ? 0 : first - 0x80
+  const start = at + 2 + bytes
+  return { start, end: start + (bytes === 0 ? first : der.readUIntBE(at + 2, bytes)) }
+}
+
 const get = (path: string, ...lines: string[]): string => [`GET ${path} HTTP/1.1`, 'Host: api.test', ...lines, '', ''].join('\r\n')
 
 describe('HTTPS', () => {
@@ -163,6 +184,30 @@ describe('HTTPS', () => {
     connection.send(Buffer.from([0x16, 3, 1]))
     assert.equal((await connection.readUntilClose()).length, 0)
     await gateway.waitForOutput(/TLS handshake failed/)
+  })
+
+  test('a client that renegotiates is refused, and nothing of it is a request', async () => {
+    await using connection = await open({ tls: { maxVersion: 'TLSv1.2' } })
+    let done = false
+    connection.tls.renegotiate({ rejectUnauthorized: false }, (error) => {
+      done = error === null
+    })
+    await connection.closed
+    assert.match(String(connection.errorCode), /NO_RENEGOTIATION/)
+    assert.equal(done, false)
+    await using other = await open()
+    other.send(get('/anything/x'))
+    assert.equal((await other.readResponse()).status, 200)
+  })
+
+  test('no session allows early data (RFC 8446 section 4.2.10)', async () => {
+    await using connection = await open({ tls: { minVersion: 'TLSv1.3' } })
+    const session = new Promise<Buffer>((resolve) => connection.tls.once('session', resolve))
+    connection.send(get('/anything/x'))
+    assert.equal((await connection.readResponse()).status, 200)
+    const fields = tagsOf(await session)
+    assert.ok(fields.length > 5, fields.join(' '))
+    assert.ok(!fields.includes(EARLY_DATA), 'the session may begin with early data')
   })
 
   test('versions before TLS 1.2 are refused', async () => {
