@@ -172,7 +172,7 @@ const refused: readonly Refused[] = [
   ['absolute-form without a Host line', head('GET http://api.test/x HTTP/1.1'), [400]],
   // 16. RFC 9110 section 9.3.6
   ['CONNECT', head('CONNECT api.test:443 HTTP/1.1', 'Host: api.test:443'), [405]],
-  ['CONNECT with a body', head('CONNECT api.test:443 HTTP/1.1', 'Host: api.test:443', 'Content-Length: 5') + 'hello', [405]],
+  ['CONNECT with a body', `${head('CONNECT api.test:443 HTTP/1.1', 'Host: api.test:443', 'Content-Length: 5')}hello`, [405]],
   ['CONNECT in HTTP/1.0', head('CONNECT api.test:443 HTTP/1.0'), [405]],
   ['CONNECT with a path', head('CONNECT /x HTTP/1.1', 'Host: api.test'), [400, 405]],
   ['authority-form with GET', head('GET api.test:80 HTTP/1.1', 'Host: api.test'), [400, 405]],

@@ -351,7 +351,12 @@ test("an upstream's trailers are dropped, and so is the Trailer that announces t
   })
   const services = [{ name: 'raw', url: raw.origin, routes: [{ name: 'raw', paths: ['/'] }] }]
   await using other = await startGateway({ database: 'off', declarative: { _format_version: '3.0', services }, logLevel: 'crit' })
-  for (const lines of [[], ['TE: trailers', 'Connection: TE'], ['TE: gzip;q=0.5, trailers', 'Connection: TE'], ['TE: gzip', 'Connection: TE']]) {
+  for (const lines of [
+    [],
+    ['TE: trailers', 'Connection: TE'],
+    ['TE: gzip;q=0.5, trailers', 'Connection: TE'],
+    ['TE: gzip', 'Connection: TE'],
+  ]) {
     const response = await exchange(other.proxyPort, ['GET / HTTP/1.1', 'Host: a', ...lines])
     assert.equal(response.body.toString(), 'body')
     assert.deepEqual(response.trailers, [])
