@@ -149,6 +149,7 @@ class Worker {
       errorDefaultType: settings.error_default_type,
       trustedIdentityHeaders: settings.trusted_identity_headers,
       strictPaths: settings.strict_paths,
+      earlyHints: settings.nginx_proxy_early_hints,
       maxBodyBytes: settings.client_max_body_size,
       replayBytes: Math.max(REPLAY_BYTES, settings.client_body_buffer_size),
       portMap: new Map(settings.port_maps.map((pair) => pair.split(':').map(Number)).map(([seen, own]) => [own as number, seen as number])),

@@ -114,6 +114,19 @@ export const boolean: Kind<boolean> = kind(
   asIs,
 )
 
+/**
+ * A string as nginx tells conditions: `0`, `off` and nothing are false, every other text is true. One that only nginx could work out is refused: taken for true,
+ * it would say more than its author meant.
+ */
+export const condition: Kind<boolean> = kind(
+  'string',
+  (text, name) => {
+    if (text.includes('$')) throw new SettingViolation(`${name} holds a variable of nginx, which means nothing here: '${text}'`)
+    return text !== '0' && text !== 'off'
+  },
+  asIs,
+)
+
 /** Which numbers are allowed, both ends included. */
 export interface Range {
   readonly min: number

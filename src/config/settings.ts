@@ -294,6 +294,12 @@ const upstreams = {
     aliases: ['nginx_http_proxy_ssl_verify'],
     description: 'Whether the certificate of an upstream is verified when its service does not say (`tls_verify`).',
   }),
+  nginx_proxy_early_hints: setting(kind.condition, {
+    default: 'off',
+    aliases: ['nginx_http_early_hints'],
+    description:
+      'Whether 103 Early Hints of an upstream are passed on, to clients of HTTP/1.1 and HTTP/2. `off` and `0` are off, `on` and every other value are on; variables of nginx are refused.',
+  }),
   client_ssl: setting(kind.boolean, {
     default: 'off',
     description: 'Whether upstreams are shown a client certificate when their service has none of its own (`client_certificate`).',

@@ -69,6 +69,11 @@ export interface Downstream {
   respond(status: number, reason: string | undefined, headers: HeaderList, body: Uint8Array): void
   /** The head of a body that follows by `write` and `end`. */
   sendHead(status: number, reason: string | undefined, headers: HeaderList): void
+  /**
+   * Answers 103 (RFC 8297), before the head; `headers` are cleaned as those of a response. A hint is only a hint: none goes to a client of HTTP/1.0, nor to one
+   * that reads slower than we write.
+   */
+  sendEarlyHints(headers: HeaderList): void
   /** False when the client reads slower than we write: wait for `onDrain`. */
   write(chunk: Uint8Array): boolean
   /** Sends a head that waits for the first bytes of its body: for whoever has none at hand. */
@@ -155,6 +160,8 @@ export interface UpstreamProgress {
 }
 
 export interface UpstreamHandler {
+  /** A 103 before the head (RFC 8297): none, or several, and another attempt may follow all the same. */
+  onEarlyHints(headers: HeaderList): void
   onHead(status: number, reason: string, headers: HeaderList): void
   /** The upstream took the offer: its bytes both ways are the handler's from then on, and nothing else is called. */
   onSwitch(reason: string, headers: HeaderList, upstream: Duplex): void

@@ -26,7 +26,7 @@ import type { HeadLimits, RequestHead } from '../http/h1/head.ts'
 import { endsInBlankLine, findHeadEnd, parseRequestHead, partialRequestViolation } from '../http/h1/head.ts'
 import { CHUNKED, hasNoBody, lengthOf, type MessageLength, NO_BODY, UNTIL_CLOSE } from '../http/h1/message-length.ts'
 import { keepsAlive } from '../http/h1/persistence.ts'
-import { joined, responseText } from '../http/h1/serialise.ts'
+import { joined, responseText, UnsafeHeadError } from '../http/h1/serialise.ts'
 import { isViolation } from '../http/h1/violation.ts'
 import type { HeaderList } from '../http/headers.ts'
 import type { Capacity } from './capacity.ts'
@@ -150,6 +150,8 @@ export class ClientConnection implements FrontConnection {
   #exchange: Exchange | null = null
   #paused = false
   #dropped = 0
+  /** How long a client may take to read what is left of the last answer. */
+  #sendUntilMs = 0
 
   /**
    * @param facts   what is known of the connection before its first request
@@ -166,14 +168,14 @@ export class ClientConnection implements FrontConnection {
     this.local = { address: plainAddress(socket.localAddress ?? ''), port: socket.localPort ?? 0 }
     this.deadlineMs = host.nowMs + host.options.deadlines.headMs
     socket.on('data', (chunk: Buffer) => this.#receive(chunk))
-    socket.on('drain', () => this.#exchange?.drained())
+    socket.on('drain', () => this.#readerCameBack())
     socket.on('end', () => this.#clientEnded())
     socket.on('error', () => socket.destroy())
     socket.on('close', () => this.#closed())
   }
 
   get isIdle(): boolean {
-    return this.#state === 'idle'
+    return this.#state === 'idle' && this.socket.writableLength === 0
   }
 
   get isReading(): boolean {
@@ -202,6 +204,15 @@ export class ClientConnection implements FrontConnection {
     }
   }
 
+  /** The socket takes bytes again. */
+  #readerCameBack(): void {
+    if (this.#exchange !== null) return this.#exchange.drained()
+    if (this.#state !== 'idle') return
+    this.deadlineMs = this.host.nowMs + this.host.options.deadlines.keepaliveMs
+    this.#holdIf(false)
+    this.#advance()
+  }
+
   /** Stops reading while nobody can use what comes. */
   #holdIf(full: boolean): void {
     if (full === this.#paused || this.#state === 'closed') return
@@ -217,6 +228,12 @@ export class ClientConnection implements FrontConnection {
     if (this.#state === 'idle') {
       if (this.#pending.length >= 2 && this.#pending[0] === 13 && this.#pending[1] === 10) this.#pending = this.#pending.subarray(2)
       if (this.#pending.length === 0) return false
+      // Who sends requests without reading the answers would have them pile up here.
+      if (this.socket.writableNeedDrain) {
+        this.deadlineMs = this.host.nowMs + deadlines.sendMs
+        this.#holdIf(true)
+        return false
+      }
       this.#state = 'head'
       this.#searched = 0
       this.deadlineMs = this.host.nowMs + deadlines.headMs
@@ -324,7 +341,9 @@ export class ClientConnection implements FrontConnection {
     if (this.#state === 'lingering' || this.#state === 'closed') return
     this.#state = 'lingering'
     this.#pending = EMPTY
-    this.deadlineMs = this.host.nowMs + this.host.options.deadlines.lingeringMs
+    const { lingeringMs, sendMs } = this.host.options.deadlines
+    this.deadlineMs = this.host.nowMs + lingeringMs
+    this.#sendUntilMs = this.host.nowMs + sendMs
     this.writer.end()
     this.#holdIf(false)
   }
@@ -368,6 +387,10 @@ export class ClientConnection implements FrontConnection {
         return this.#refuse(408)
       case 'exchange':
         return this.#exchange?.expire()
+      case 'lingering':
+        if (this.socket.writableLength === 0 || this.host.nowMs >= this.#sendUntilMs) return this.destroy()
+        this.deadlineMs = this.host.nowMs + this.host.options.deadlines.lingeringMs
+        return
       default:
         return this.destroy()
     }
@@ -493,6 +516,12 @@ class Exchange implements Downstream, IncomingBody {
     if (!this.#answered) this.#connection.deadlineMs = host.nowMs + host.options.deadlines.bodyMs
   }
 
+  /** The answer has no deadline of its own; a body that is waited for keeps its. */
+  #relax(): void {
+    if (this.wantsBody && !this.bodyArrived) this.#awaitBody()
+    else this.#connection.deadlineMs = NEVER
+  }
+
   /** Takes bytes of the body; answers how many. */
   feed(bytes: Buffer): number {
     const taken = this.#decoder === null ? this.#feedLength(bytes) : this.#feedChunked(this.#decoder, bytes)
@@ -567,6 +596,7 @@ class Exchange implements Downstream, IncomingBody {
   }
 
   sendHead(status: number, reason: string | undefined, headers: HeaderList): void {
+    if (status < 200) throw new UnsafeHeadError('the status is not one of a final response')
     const { host } = this.#connection
     const connection = headers.get('connection')
     // A body that nobody asked for by `100 Continue` may or may not follow.
@@ -578,7 +608,15 @@ class Exchange implements Downstream, IncomingBody {
     if (connection !== 'Upgrade') headers.set('Connection', this.#closes ? 'close' : 'keep-alive')
     this.#head = responseText(status, reason === '' ? undefined : reason, headers, length)
     this.#bytesSent += this.#head.length
-    this.#connection.deadlineMs = NEVER
+    this.#relax()
+  }
+
+  sendEarlyHints(headers: HeaderList): void {
+    const { writer, socket } = this.#connection
+    if (this.version === '1.0' || socket.writableNeedDrain) return
+    const text = responseText(103, undefined, headers, NO_BODY)
+    this.#bytesSent += text.length
+    writer.write(text)
   }
 
   #lengthOf(status: number, headers: HeaderList): MessageLength {
@@ -640,7 +678,7 @@ class Exchange implements Downstream, IncomingBody {
 
   drained(): void {
     if (this.#answered) return
-    this.#connection.deadlineMs = NEVER
+    this.#relax()
     const listener = this.#onDrain
     this.#onDrain = null
     listener?.()

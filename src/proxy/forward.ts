@@ -163,6 +163,11 @@ export class Forwarding implements UpstreamHandler {
     span.end()
   }
 
+  /** Not the answer's head: what fails after it may still be tried again, and then further hints come (nginx). A client takes any number (RFC 8297 section 2). */
+  onEarlyHints(headers: HeaderList): void {
+    this.#listener.onEarlyHints(headers)
+  }
+
   onHead(status: number, reason: string, headers: HeaderList): void {
     this.#headSeen = true
     this.#span?.set('http.status_code', status)

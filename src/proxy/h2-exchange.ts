@@ -40,6 +40,11 @@ const CONNECTION_FIELDS: ReadonlySet<string> = new Set([
   'te',
 ])
 
+/** Bytes beside name and value in a line of HTTP/1.1. */
+const LINE_BYTES = 4
+/** Frames that wait for a client that does not read; above it no hints are sent, which no window holds back. */
+const MAX_QUEUED_FRAMES = 256
+
 export class H2Exchange implements Downstream, IncomingBody {
   /** There is no switching in HTTP/2 (RFC 9113 section 8.6). */
   readonly switchProtocols = null
@@ -92,6 +97,7 @@ export class H2Exchange implements Downstream, IncomingBody {
       this.left()
       connection.ended(this, !this.#answered && !this.#cut)
     })
+    if (!this.#bodyArrived) stream.on('trailers', (_headers, _flags, raw: readonly string[]) => this.#checkTrailers(raw))
     // Ends the readable side, which would otherwise keep the stream from closing.
     if (this.#bodyArrived) stream.resume()
   }
@@ -177,6 +183,11 @@ export class H2Exchange implements Downstream, IncomingBody {
     else this.#awaitBody()
   }
 
+  /** Trailers are dropped. Those that tell a length after the fact make the request malformed, as in HTTP/1.1. */
+  #checkTrailers(raw: readonly string[]): void {
+    if (raw.some((name, i) => i % 2 === 0 && name === 'content-length')) this.#reset(constants.NGHTTP2_PROTOCOL_ERROR)
+  }
+
   #arrived(): void {
     // Also the end of a stream that was reset.
     if (this.#stream.aborted || this.#bodyArrived) return
@@ -213,13 +224,25 @@ export class H2Exchange implements Downstream, IncomingBody {
     const head: string[] = [':status', String(status)]
     for (let i = 0; i < headers.size; i++) {
       const { lower } = headers.nameAt(i)
-      if (CONNECTION_FIELDS.has(lower)) continue
+      if (CONNECTION_FIELDS.has(lower) || (status === 205 && lower === 'content-length')) continue
       const value = headers.valueAt(i)
       head.push(lower, value)
-      this.#bytesSent += lower.length + value.length + 4
+      this.#bytesSent += lower.length + value.length + LINE_BYTES
     }
     this.#head = head
-    this.deadlineMs = NEVER
+    if (this.#wantsBody) this.#awaitBody()
+    else this.deadlineMs = NEVER
+  }
+
+  sendEarlyHints(headers: HeaderList): void {
+    if (this.#gone || (this.#stream.session?.state.outboundQueueSize ?? 0) > MAX_QUEUED_FRAMES) return
+    const lines: Record<string, string | string[]> = Object.create(null)
+    lines[':status'] = '103'
+    for (const [name, values] of linesByName(headers)) {
+      lines[name] = values
+      for (const value of values) this.#bytesSent += name.length + value.length + LINE_BYTES
+    }
+    this.#stream.additionalHeaders(lines)
   }
 
   write(chunk: Uint8Array): boolean {
@@ -340,4 +363,17 @@ export class H2Exchange implements Downstream, IncomingBody {
     this.#hold()
     sink.onError(new BodyTimeoutError())
   }
+}
+
+/** Lines of a head by their names, those of a connection left out. */
+function linesByName(headers: HeaderList): Map<string, string[]> {
+  const found = new Map<string, string[]>()
+  for (let i = 0; i < headers.size; i++) {
+    const { lower } = headers.nameAt(i)
+    if (CONNECTION_FIELDS.has(lower)) continue
+    const values = found.get(lower)
+    if (values === undefined) found.set(lower, [headers.valueAt(i)])
+    else values.push(headers.valueAt(i))
+  }
+  return found
 }

@@ -57,6 +57,8 @@ class Passage implements ForwardListener {
   #filters: readonly PluginInstance[] = []
   /** The client offers to go on in WebSocket. */
   #webSocketKey: string | null = null
+  /** How many 103 were passed on, of all attempts. */
+  #hints = 0
   #headSent = false
   /** It holds one of the places of the worker. */
   #admitted = false
@@ -267,6 +269,15 @@ class Passage implements ForwardListener {
 
   // ------------------------------------------------------------------------------------------------------------------- the upstream's answer
 
+  /** Plugins do not see hints: they are about a response that is still to come, and it is the response that plugins look at. */
+  onEarlyHints(headers: HeaderList): void {
+    if (!this.#runtime.earlyHints || this.#hints >= MAX_HINTS || linesSize(headers) > MAX_HINT_BYTES) return
+    this.#hints++
+    removeResponseHopByHop(headers)
+    headers.remove('content-length')
+    this.#downstream.sendEarlyHints(headers)
+  }
+
   onHead(status: number, reason: string, headers: HeaderList): void {
     const { response } = this.#context
     this.#takeHead(status, reason, headers)
@@ -366,13 +377,23 @@ class Passage implements ForwardListener {
 
   // --------------------------------------------------------------------------------------------------------------------------- our own answer
 
-  /** Sends what a plugin or a step answered, through the response phases. */
+  /** Sends what a plugin or a step answered, through the response phases; a 500 without them where they make a head of it that must not be written. */
   #answer(): void {
     if (this.#finished) return
-    const { response } = this.#context
     runHeaderFilter(this.#context, this.#instances)
     const filters = bodyFilters(this.#instances)
     const body = filters.length === 0 ? this.#context.exitBody : runBodyFilter(this.#context, filters, this.#context.exitBody, true)
+    try {
+      this.#respond(body)
+    } catch (error) {
+      this.#logFailure(error)
+      this.#context.exit(500, { message: messageOf(500) })
+      this.#respond(this.#context.exitBody)
+    }
+  }
+
+  #respond(body: Uint8Array): void {
+    const { response } = this.#context
     const { headers } = response
     headers.set('Content-Length', String(body.length))
     const { shown, product } = this.#runtime
@@ -473,13 +494,17 @@ class Passage implements ForwardListener {
       this.#context.log.error(error.message, { request_id: this.#id, code: error.code })
       return this.#answer()
     }
+    this.#logFailure(error)
+    this.#context.exit(500, { message: messageOf(500) })
+    this.#answer()
+  }
+
+  #logFailure(error: unknown): void {
     this.#context.log.error('request failed', {
       request_id: this.#id,
       reason: errorText(error),
       stack: error instanceof Error ? error.stack : undefined,
     })
-    this.#context.exit(500, { message: messageOf(500) })
-    this.#answer()
   }
 
   #abandon(): void {
@@ -557,6 +582,19 @@ class RestOfBody implements BodySource, BodySink {
     if (error instanceof ClientBodyError) this.#breakOff(error.status)
     sink?.onError(error)
   }
+}
+
+/** Hints passed on for one request, and bytes of each: what is beyond is dropped. */
+const MAX_HINTS = 16
+const MAX_HINT_BYTES = 8192
+
+/** About what the lines take on the wire. */
+function linesSize(headers: HeaderList): number {
+  let size = 0
+  headers.each((name, value) => {
+    size += name.length + value.length + 4
+  })
+  return size
 }
 
 const EMPTY = new Uint8Array(0)

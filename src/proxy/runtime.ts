@@ -35,6 +35,8 @@ export interface ProxyRuntime {
   readonly errorDefaultType: string
   readonly trustedIdentityHeaders: boolean
   readonly strictPaths: boolean
+  /** A 103 of an upstream is passed on. */
+  readonly earlyHints: boolean
   /** 0: no limit. */
   readonly maxBodyBytes: number
   /** A body up to this size is collected before the upstream is contacted, and can be sent again. */

@@ -3,14 +3,13 @@ import { X509Certificate } from 'node:crypto'
 import { connect } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { listen } from '../../demo/listening.ts'
+import { frontOptions } from '../../test/support/front-options.ts'
 import { RawConnection } from '../../test/support/raw-client.ts'
 import { until } from '../../test/support/until.ts'
 import { HeaderList } from '../http/headers.ts'
 import { createSelfSigned } from '../util/self-signed.ts'
-import { Capacity } from './capacity.ts'
 import { type CertificatePair, type CertificateStore, createCertificateStore, createIdentity } from './certificates.ts'
 import { helloOf } from './client-hello.fixture.ts'
-import { readShownHeaders } from './runtime.ts'
 import { createFront, type Front } from './server.ts'
 
 const HEAD_MS = 1000
@@ -47,26 +46,13 @@ before(async () => {
   }
   useCertificates({})
   front = createFront(
-    {
-      limits: { lineBytes: 8192, headBytes: 32_768, lines: 100 },
-      deadlines: { headMs: HEAD_MS, bodyMs: 60_000, sendMs: 60_000, keepaliveMs: 60_000, lingeringMs: 1000 },
-      capacity: new Capacity(1000, () => {}),
-      maxRequests: 100,
-      handle: (downstream) => {
+    frontOptions(
+      (downstream) => {
         const facts = JSON.stringify(downstream.tls)
         downstream.respond(200, undefined, HeaderList.fromRaw(['Content-Length', String(facts.length)]), Buffer.from(facts))
       },
-      onBadRequest: () => {},
-      onFlood() {},
-      proxyProtocol: false,
-      onProxyHeaderRefused() {},
-      priorKnowledge: false,
-      maxConcurrentStreams: 128,
-      onHandshakeFailed: (reason) => void failures.push(reason),
-      product: 'test',
-      shown: readShownHeaders([], []),
-      errorDefaultType: 'text/plain',
-    },
+      { deadlines: { headMs: HEAD_MS, lingeringMs: 1000 }, onHandshakeFailed: (reason) => void failures.push(reason) },
+    ),
     { choose: (serverName) => store.choose(serverName), alpn: ['http/1.1'], ticketKeys: TICKET_KEYS },
   )
   port = await listen(front.server)

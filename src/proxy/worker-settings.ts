@@ -47,6 +47,7 @@ const NAMES = [
   'vault_env_prefix',
   'route_match_calculation',
   'strict_paths',
+  'nginx_proxy_early_hints',
   'plugins_dir',
   'introspection_cache_max_entries',
   'introspection_cache_negative_max_entries',

@@ -38,10 +38,11 @@ test('a head that must not be written fails where it is sent, and takes neither 
     writeTimeoutMs: 10_000,
   })
   const never = () => assert.fail('was told of an exchange that did not begin')
-  const refused = { onHead: never, onSwitch: never, onData: never, onPause: never, onEnd: never, onFailure: never }
+  const refused = { onEarlyHints: never, onHead: never, onSwitch: never, onData: never, onPause: never, onEnd: never, onFailure: never }
   const answered = () =>
     new Promise<void>((resolve, reject) => {
       client.send(request('good'), {
+        onEarlyHints: never,
         onHead() {},
         onSwitch: never,
         onData: () => true,
@@ -89,6 +90,7 @@ function sendMany(port: number, count: number, connectTimeoutMs = 10_000) {
         writeTimeoutMs: 10_000,
       },
       {
+        onEarlyHints() {},
         onHead() {},
         onSwitch: () => assert.fail('switched'),
         onData: () => true,

@@ -35,8 +35,9 @@ export interface ConnectionOwner {
   onClosed(connection: UpstreamConnection): void
 }
 
-/** Interim answers that are read past before one answer (RFC 9110 section 15.2). */
+/** Interim answers before one answer (RFC 9110 section 15.2). All are read past; a 103 is told. */
 const MAX_INTERIM = 16
+const EARLY_HINTS = 103
 /** A request body up to this size is written in one piece with its head. */
 const JOINED_BYTES = 65_536
 const EMPTY = Buffer.alloc(0)
@@ -178,6 +179,7 @@ export class UpstreamConnection implements UpstreamCall {
       if (head.status < 200) {
         if (++this.#interim > MAX_INTERIM) return this.#refuse('a flood of interim answers')
         this.#pending = rest
+        if (head.status === EARLY_HINTS) this.#handler?.onEarlyHints(head.headers)
         continue
       }
       this.#beginBody(head)

@@ -252,6 +252,8 @@ class Exchange implements UpstreamHandler {
     this.#reject(error)
   }
 
+  onEarlyHints(): void {}
+
   onHead(status: number, _reason: string, headers: HeaderList): void {
     this.#status = status
     this.#headers = headers

@@ -46,6 +46,12 @@ const refused: readonly Refused[] = [
   ['xchunked', post(['Transfer-Encoding: xchunked'], '0\r\n\r\n'), [400]],
   ['a quoted coding', post(['Transfer-Encoding: "chunked"'], '0\r\n\r\n'), [400]],
   ['a coding with a vertical tab before it', post(['Transfer-Encoding: \x0bchunked'], '0\r\n\r\n'), [400]],
+  ['a coding with a tab before it', post(['Transfer-Encoding:\tchunked'], '0\r\n\r\n'), [400]],
+  ['a coding with a tab behind it', post(['Transfer-Encoding: chunked\t'], '0\r\n\r\n'), [400]],
+  ['a coding with a form feed behind it', post(['Transfer-Encoding: chunked\x0c'], '0\r\n\r\n'), [400]],
+  ['a coding with a byte beyond ASCII', post(['Transfer-Encoding: chunked\xa0'], '0\r\n\r\n'), [400]],
+  ['a coding and an empty list member', post(['Transfer-Encoding: chunked,'], '0\r\n\r\n'), [400]],
+  ['a coding in another case beside chunked', post(['Transfer-Encoding: chunked', 'transfer-encoding: CHUNKED'], '0\r\n\r\n'), [400]],
   ['a coding with a NUL behind it', post(['Transfer-Encoding: chunked\0'], '0\r\n\r\n'), [400]],
   ['a coding with a parameter', post(['Transfer-Encoding: chunked;q=1'], '0\r\n\r\n'), [400]],
   ['an empty coding', post(['Transfer-Encoding: '], '0\r\n\r\n'), [400]],
@@ -54,10 +60,16 @@ const refused: readonly Refused[] = [
   ['deflate alone is a coding that is not implemented', post(['transfer-encoding:deflate'], 'x'), [501]],
   ['Transfer_Encoding is no framing beside a good Content-Length of a bad body', post(['Content-Length: x']), [400]],
   // 3. RFC 9112 section 6.1: no codings in HTTP/1.0
-  ['Transfer-Encoding in HTTP/1.0', head('POST /anything/x HTTP/1.0', 'Host: a', 'Transfer-Encoding: chunked') + '0\r\n\r\n', [400]],
+  ['Transfer-Encoding in HTTP/1.0', `${head('POST /anything/x HTTP/1.0', 'Host: a', 'Transfer-Encoding: chunked')}0\r\n\r\n`, [400]],
   // 4. RFC 9112 section 6.3, RFC 9110 section 8.6
   ['two Content-Length lines that differ', post(['Content-Length: 5', 'Content-Length: 6'], 'hello'), [400]],
   ['two Content-Length lines that are equal', post(['Content-Length: 5', 'Content-Length: 5'], 'hello'), [400]],
+  // CVE-2026-1525: names that differ in their case alone
+  ['two Content-Length lines of different case', post(['Content-Length: 5', 'content-length: 5'], 'hello'), [400]],
+  ['a Content-Length with a tab before it', post(['Content-Length:\t5'], 'hello'), [400]],
+  ['a Content-Length with an underscore of digits', post(['Content-Length: 1_0'], 'hello'), [400]],
+  ['a Content-Length with an exponent', post(['Content-Length: 1e1'], 'hello'), [400]],
+  ['a Content-Length in quotes', post(['Content-Length: "5"'], 'hello'), [400]],
   ['a Content-Length list', post(['Content-Length: 5, 5'], 'hello'), [400]],
   ['Content-Length: +5', post(['Content-Length: +5'], 'hello'), [400]],
   ['Content-Length: -5', post(['Content-Length: -5'], 'hello'), [400]],
@@ -76,12 +88,23 @@ const refused: readonly Refused[] = [
   ['a bare LF behind the request line', 'GET /anything/x HTTP/1.1\nHost: api.test\r\n\r\n', [400]],
   ['a bare LF behind a field', 'GET /anything/x HTTP/1.1\r\nHost: api.test\nX-A: 1\r\n\r\n', [400]],
   ['a bare LF at the end of the head', 'GET /anything/x HTTP/1.1\r\nHost: api.test\r\n\n', [400]],
+  ['CR CR LF behind a field', 'GET /anything/x HTTP/1.1\r\nHost: api.test\r\r\n\r\n', [400]],
+  ['CRLF and a bare LF at the end of the head', 'GET /anything/x HTTP/1.1\r\nHost: api.test\r\n\n\r\n', [400]],
   ['a bare CR in a value', get('Host: api.test', 'X-A: 1\r2'), [400]],
   ['a bare CR behind the request line', 'GET /anything/x HTTP/1.1\rHost: api.test\r\n\r\n', [400]],
   ['a CR before the colon', get('Host: api.test', 'X-A\r: 1'), [400]],
   // 8. RFC 9112 section 7.1.1
   ['a bare LF in a chunk extension', chunked('5;a=\nb\r\nhello\r\n0\r\n\r\n'), [400]],
   ['a bare LF behind a chunk extension', chunked('5;a=b\nhello\r\n0\r\n\r\n'), [400]],
+  ['a quoted chunk extension with a line end', chunked('5;a="\r\n"\r\nhello\r\n0\r\n\r\n'), [400]],
+  ['a quoted chunk extension that does not end', chunked('5;a="b\r\nhello\r\n0\r\n\r\n'), [400]],
+  ['a bare CR in a chunk extension', chunked('5;a\rb\r\nhello\r\n0\r\n\r\n'), [400]],
+  ['a bare LF in an extension of the last chunk', chunked('5\r\nhello\r\n0;a\n\r\n'), [400]],
+  [
+    'extensions of more than 16 KiB on many chunks (CVE-2024-22019)',
+    chunked(`${`1;${'a'.repeat(1000)}\r\nx\r\n`.repeat(20)}0\r\n\r\n`),
+    [400, 413],
+  ],
   ['chunk extensions of more than 16 KiB', chunked(`5;${'a'.repeat(20_000)}\r\nhello\r\n0\r\n\r\n`), [400, 413]],
   // 9. RFC 9112 section 7.1
   ['chunk size 0x5', chunked('0x5\r\nhello\r\n0\r\n\r\n'), [400]],
@@ -90,6 +113,10 @@ const refused: readonly Refused[] = [
   ['a space before a chunk size', chunked(' 5\r\nhello\r\n0\r\n\r\n'), [400]],
   ['a space behind a chunk size', chunked('5 \r\nhello\r\n0\r\n\r\n'), [400]],
   ['a chunk size that overflows', chunked('FFFFFFFFFFFFFFFFF\r\nhello\r\n0\r\n\r\n'), [400]],
+  ['a chunk size with zeros without end', chunked(`${'0'.repeat(40)}5\r\nhello\r\n0\r\n\r\n`), [400]],
+  ['a chunk size with a letter that is no digit', chunked('5g\r\nhello\r\n0\r\n\r\n'), [400]],
+  ['a chunk size with a NUL', chunked('5\0\r\nhello\r\n0\r\n\r\n'), [400]],
+  ['a last chunk without its empty line', chunked(`5\r\nhello\r\n0\r\n${'x'}`), [400]],
   ['an empty chunk size', chunked('\r\nhello\r\n0\r\n\r\n'), [400]],
   ['chunk data without its CRLF', chunked('5\r\nhello0\r\n\r\n'), [400]],
   ['chunk data longer than its size', chunked('4\r\nhello\r\n0\r\n\r\n'), [400]],
@@ -99,6 +126,11 @@ const refused: readonly Refused[] = [
   // 10. RFC 9110 section 6.5.1
   ['Content-Length among trailers', chunked('0\r\nContent-Length: 5\r\n\r\n'), [400]],
   ['Transfer-Encoding among trailers', chunked('0\r\nTransfer-Encoding: chunked\r\n\r\n'), [400]],
+  ['TRANSFER-ENCODING among trailers', chunked('0\r\nX-A: 1\r\nTRANSFER-ENCODING: chunked\r\n\r\n'), [400]],
+  ['a folded trailer', chunked('0\r\nX-A: 1\r\n 2\r\n\r\n'), [400]],
+  ['a trailer with a space before the colon', chunked('0\r\nX-A : 1\r\n\r\n'), [400]],
+  ['a trailer with a bare LF', chunked('0\r\nX-A: 1\n\r\n'), [400]],
+  ['trailers of more than 16 KiB', chunked(`0\r\nX-A: ${'a'.repeat(20_000)}\r\n\r\n`), [400, 413]],
   // 11., 12. RFC 9112 section 5.1, RFC 9110 section 5.6.2
   ['a space before the colon', get('Host: api.test', 'X-A : 1'), [400]],
   ['a space before the colon of Content-Length', post(['Content-Length : 5'], 'hello'), [400]],
@@ -125,19 +157,29 @@ const refused: readonly Refused[] = [
   ['a Host with a port that is none', get('Host: api.test:80a'), [400]],
   ['a Host with a control character', get('Host: api\x01.test'), [400]],
   ['a Host list', get('Host: api.test, other.test'), [400]],
+  ['a Host with a backslash', get('Host: api.test\\x'), [400]],
+  ['a Host with a fragment', get('Host: api.test#x'), [400]],
+  ['a Host with a byte beyond ASCII', get('Host: \xe4pi.test'), [400]],
+  ['a Host with a bracket that does not close', get('Host: [::1'), [400]],
+  ['two Host lines, one with a space before its colon', get('Host: api.test', 'Host : other.test'), [400]],
   // 15. RFC 9112 section 3.2.2
   ['absolute-form with user information', head('GET http://a@api.test/x HTTP/1.1', 'Host: api.test'), [400]],
   ['absolute-form with another scheme', head('GET ftp://api.test/x HTTP/1.1', 'Host: api.test'), [400]],
+  ['absolute-form with two Host lines', head('GET http://api.test/x HTTP/1.1', 'Host: a', 'Host: b'), [400]],
+  ['absolute-form with a backslash in the authority', head('GET http://api.test\\@other.test/x HTTP/1.1', 'Host: api.test'), [400]],
   ['absolute-form with a file scheme', head('GET file:///etc/passwd HTTP/1.1', 'Host: api.test'), [400]],
   ['absolute-form without an authority', head('GET http:///x HTTP/1.1', 'Host: api.test'), [400]],
   ['absolute-form without a Host line', head('GET http://api.test/x HTTP/1.1'), [400]],
   // 16. RFC 9110 section 9.3.6
   ['CONNECT', head('CONNECT api.test:443 HTTP/1.1', 'Host: api.test:443'), [405]],
+  ['CONNECT with a body', `${head('CONNECT api.test:443 HTTP/1.1', 'Host: api.test:443', 'Content-Length: 5')}hello`, [405]],
+  ['CONNECT in HTTP/1.0', head('CONNECT api.test:443 HTTP/1.0'), [405]],
   ['CONNECT with a path', head('CONNECT /x HTTP/1.1', 'Host: api.test'), [400, 405]],
   ['authority-form with GET', head('GET api.test:80 HTTP/1.1', 'Host: api.test'), [400, 405]],
   // 17. RFC 9112 section 3.2.4
   ['asterisk-form with GET', head('GET * HTTP/1.1', 'Host: api.test'), [400]],
   ['a target without a leading slash', head('GET x HTTP/1.1', 'Host: api.test'), [400]],
+  ['asterisk-form with more behind it', head('OPTIONS *x HTTP/1.1', 'Host: api.test'), [400]],
   // 18., 19. RFC 9112 section 3.2, RFC 3986 sections 2.1, 5.2.4
   ['a control character in the target', head('GET /a\x01b HTTP/1.1', 'Host: api.test'), [400]],
   ['a NUL in the target', head('GET /a\0b HTTP/1.1', 'Host: api.test'), [400]],
@@ -150,6 +192,10 @@ const refused: readonly Refused[] = [
   ['a path that climbs above the root', head('GET /../x HTTP/1.1', 'Host: api.test'), [400]],
   ['a path that climbs above the root by escapes', head('GET /a/%2e%2e/%2E./x HTTP/1.1', 'Host: api.test'), [400]],
   // 20., 21., 22. RFC 9112 sections 2.3, 3; RFC 9110 section 9.1
+  ['two spaces in the request line', head('GET  /x HTTP/1.1', 'Host: api.test'), [400]],
+  ['a space behind the version', head('GET /anything/x HTTP/1.1 ', 'Host: api.test'), [400]],
+  ['a bare LF before the request', `\n${get('Host: api.test')}`, [400]],
+  ['a method of more than 32 characters', head(`${'A'.repeat(33)} /x HTTP/1.1`, 'Host: api.test'), [400]],
   ['garbage before the request', `\x16\x03\x01${get('Host: api.test')}`, [400]],
   ['a tab in the request line', head('GET\t/x HTTP/1.1', 'Host: api.test'), [400]],
   ['a space before the method', ` ${get('Host: api.test')}`, [400]],
@@ -159,6 +205,8 @@ const refused: readonly Refused[] = [
   ['HTTP/2.0', head('GET /anything/x HTTP/2.0', 'Host: api.test'), [400, 505]],
   ['HTTP/0.9', head('GET /anything/x HTTP/0.9', 'Host: api.test'), [400, 505]],
   ['HTTP/3.0', head('GET /anything/x HTTP/3.0', 'Host: api.test'), [400, 505]],
+  ['HTTP/1.10', head('GET /anything/x HTTP/1.10', 'Host: api.test'), [400, 505]],
+  ['HTTP/01.1', head('GET /anything/x HTTP/01.1', 'Host: api.test'), [400, 505]],
   ['no version', head('GET /anything/x', 'Host: api.test'), [400, 505]],
   ['a version in lower case', head('GET /anything/x http/1.1', 'Host: api.test'), [400, 505]],
   ['the preface of HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', [400, 405, 505]],
@@ -267,6 +315,14 @@ describe('bytes that have one meaning are served, and the message is framed anew
     for (const name of ['authorization', 'x-consumer-username', 'x-t', 'trailer']) assert.deepEqual(lineOf(request, name), [])
   })
 
+  test('trailers that would route, authorise or name a connection are dropped like any other', async () => {
+    const trailers = ['Host: evil.test', 'Connection: close', 'Cookie: a=b', 'Set-Cookie: a=b', 'X-Forwarded-For: 1.2.3.4', '__proto__: 1']
+    const request = await served(chunked(`5\r\nhello\r\n0\r\n${trailers.join('\r\n')}\r\n\r\n`))
+    const text = JSON.stringify(request.rawHeaders)
+    assert.doesNotMatch(text, /evil|a=b|1\.2\.3\.4|__proto__/)
+    assert.deepEqual(lineOf(request, 'connection'), [])
+  })
+
   test('Transfer_Encoding is a header like any other and frames nothing', async () => {
     const request = await served(post(['Content-Length: 5', 'Transfer_Encoding: chunked'], 'hello'))
     assert.equal(request.body.toString(), 'hello')
@@ -282,6 +338,31 @@ describe('bytes that have one meaning are served, and the message is framed anew
 
   test('one empty line before the request is passed over (RFC 9112 section 2.2)', async () => {
     await served(`\r\n${get('Host: api.test')}`)
+  })
+
+  test('headers that other servers take the method or the target from are data', async () => {
+    const request = await served(
+      get(
+        'Host: api.test',
+        'X-HTTP-Method-Override: DELETE',
+        'X-Method-Override: DELETE',
+        'X-Original-URL: /admin',
+        'X-Rewrite-URL: /admin',
+        'X-Forwarded-Uri: /admin',
+        '__proto__: 1',
+        'constructor: 2',
+      ),
+    )
+    assert.deepEqual([request.method, request.target], ['GET', '/anything/x'])
+    assert.deepEqual(lineOf(request, 'x-original-url'), ['/admin'])
+    assert.deepEqual(lineOf(request, '__proto__'), ['1'])
+  })
+
+  test('an absolute target names what the request is for, never where it goes', async () => {
+    for (const authority of ['169.254.169.254', 'localhost:1', '[::1]:22']) {
+      const request = await served(head(`GET http://${authority}/anything/x HTTP/1.1`, 'Host: api.test'))
+      assert.equal(request.target, '/anything/x')
+    }
   })
 
   test('a tab and bytes beyond ASCII in a value reach the upstream as they are', async () => {
@@ -628,7 +709,7 @@ const attacks: readonly Attack[] = [
   // 38. RFC 9112 sections 5.2, 6.3
   {
     name: 'both lengths',
-    bytes: head('HTTP/1.1 200 OK', 'Content-Length: 5', 'Transfer-Encoding: chunked') + `0\r\n\r\n${EVIL}`,
+    bytes: `${head('HTTP/1.1 200 OK', 'Content-Length: 5', 'Transfer-Encoding: chunked')}0\r\n\r\n${EVIL}`,
     answer: 502,
   },
   {
@@ -648,7 +729,39 @@ const attacks: readonly Attack[] = [
   { name: 'a folded line', bytes: `${head('HTTP/1.1 200 OK', 'X-A: 1', ' 2', 'Content-Length: 5')}hello${EVIL}`, answer: 502 },
   { name: 'a NUL in the head', bytes: `${head('HTTP/1.1 200 OK', 'X-A: 1\x002', 'Content-Length: 5')}hello${EVIL}`, answer: 502 },
   { name: 'a space before a colon', bytes: `${head('HTTP/1.1 200 OK', 'Content-Length : 5')}hello${EVIL}`, answer: 502 },
+  { name: 'a bare CR in the head', bytes: `${head('HTTP/1.1 200 OK', 'X-A: 1\r2', 'Content-Length: 5')}hello${EVIL}`, answer: 502 },
+  {
+    name: 'two lengths of different case',
+    bytes: `${head('HTTP/1.1 200 OK', 'Content-Length: 5', 'content-length: 5')}hello${EVIL}`,
+    answer: 502,
+  },
+  { name: 'a coding with a tab', bytes: `${head('HTTP/1.1 200 OK', 'Transfer-Encoding:\tchunked')}0\r\n\r\n${EVIL}`, answer: 502 },
+  { name: 'a control in the reason', bytes: `${head('HTTP/1.1 200 O\x01K', 'Content-Length: 5')}hello${EVIL}`, answer: 502 },
+  { name: 'a field without a colon', bytes: `${head('HTTP/1.1 200 OK', 'X-A', 'Content-Length: 5')}hello${EVIL}`, answer: 502 },
+  { name: 'an empty line before the answer', bytes: `\r\n${ok('hello')}`, answer: 502 },
+  ...[
+    '+5\r\nhello\r\n0\r\n\r\n',
+    '0x5\r\nhello\r\n0\r\n\r\n',
+    '5 \r\nhello\r\n0\r\n\r\n',
+    '5\nhello\r\n0\r\n\r\n',
+    'FFFFFFFFFFFFFFFFF\r\nhello',
+    '4\r\nhello\r\n0\r\n\r\n',
+    '5;a=\nb\r\nhello\r\n0\r\n\r\n',
+    `5;${'a'.repeat(20_000)}\r\nhello\r\n0\r\n\r\n`,
+    '5\r\nhello\r\n0\r\nContent-Length: 5\r\n\r\n',
+    `5\r\nhello\r\n0\r\nX-A: ${'a'.repeat(20_000)}\r\n\r\n`,
+  ].map(
+    (body): Attack => ({
+      name: `the chunks ${JSON.stringify(body.slice(0, 30))}`,
+      bytes: head('HTTP/1.1 200 OK', 'Transfer-Encoding: chunked') + body + EVIL,
+      answer: 'cut',
+    }),
+  ),
   // 39. RFC 9112 section 6.1
+  { name: 'chunked in HTTP/1.0', bytes: `${head('HTTP/1.0 200 OK', 'Transfer-Encoding: chunked')}0\r\n\r\n${EVIL}`, answer: 502 },
+  { name: 'HTTP/2.0', bytes: `${head('HTTP/2.0 200 OK', 'Content-Length: 5')}hello${EVIL}`, answer: 502 },
+  { name: 'HTTP/1.2', bytes: `${head('HTTP/1.2 200 OK', 'Content-Length: 5')}hello${EVIL}`, answer: 502 },
+  { name: 'HTTP/0.9', bytes: '<html>hello</html>', answer: 502, close: true },
   { name: 'another transfer coding', bytes: `${head('HTTP/1.1 200 OK', 'Transfer-Encoding: gzip')}hello`, answer: 502, close: true },
   { name: 'two codings', bytes: `${head('HTTP/1.1 200 OK', 'Transfer-Encoding: gzip, chunked')}0\r\n\r\n${EVIL}`, answer: 502 },
   {
@@ -674,6 +787,7 @@ const attacks: readonly Attack[] = [
   { name: 'a body on 204', bytes: `HTTP/1.1 204 No Content\r\n\r\n${EVIL}`, answer: 204 },
   { name: 'a body on 304', bytes: `${head('HTTP/1.1 304 Not Modified', 'Content-Length: 5')}hello${EVIL}`, answer: 304 },
   { name: 'a body on HEAD', bytes: `${head('HTTP/1.1 200 OK', 'Content-Length: 5')}hello${EVIL}`, answer: 200, method: 'HEAD', body: '' },
+  { name: 'a body on 205 that is announced', bytes: `${head('HTTP/1.1 205 Reset Content', 'Content-Length: 0')}${EVIL}`, answer: 205 },
   // 41. RFC 9112 section 8
   { name: 'fewer bytes than announced', bytes: `${head('HTTP/1.1 200 OK', 'Content-Length: 50')}hello`, answer: 'cut', close: true },
   { name: 'no last chunk', bytes: `${head('HTTP/1.1 200 OK', 'Transfer-Encoding: chunked')}5\r\nhello\r\n`, answer: 'cut', close: true },
@@ -685,6 +799,18 @@ const attacks: readonly Attack[] = [
     answer: 200,
     body: 'mine',
   },
+  {
+    name: 'a length on an interim answer',
+    bytes: `${head('HTTP/1.1 102 Processing', 'Content-Length: 5')}hello${ok('mine')}`,
+    answer: 502,
+  },
+  {
+    name: 'both lengths on an interim answer',
+    bytes: head('HTTP/1.1 100 Continue', 'Content-Length: 5', 'Transfer-Encoding: chunked') + ok('mine'),
+    answer: 502,
+  },
+  { name: 'an interim answer and a close', bytes: head('HTTP/1.1 100 Continue'), answer: 502, close: true },
+  { name: 'an interim answer alone, with the end of its head missing', bytes: 'HTTP/1.1 100 Continue\r\n', answer: 502, close: true },
   { name: 'a flood of interim answers', bytes: 'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(1000) + ok('mine'), answer: 502 },
   // 43.
   { name: 'a head without end', bytes: `HTTP/1.1 200 OK\r\nX-A: ${'a'.repeat(100_000)}\r\n\r\n`, answer: 502 },

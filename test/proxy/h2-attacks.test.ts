@@ -16,6 +16,7 @@ import {
   TYPE,
   uint32,
 } from '../support/h2-frames.ts'
+import { until } from '../support/until.ts'
 
 let upstream: EchoUpstream
 let gateway: Gateway
@@ -158,6 +159,36 @@ const frames: readonly (readonly [name: string, frames: readonly Buffer[], outco
       frame(TYPE.HEADERS, END_HEADERS | END_STREAM, 1, block([[':path', '/anything/y']])),
     ],
     MALFORMED,
+  ],
+  ...['content-length', 'transfer-encoding', 'connection', 'upgrade', 'X-Upper'].map(
+    (name) =>
+      [
+        `trailers with ${name}`,
+        [
+          frame(TYPE.HEADERS, END_HEADERS, 1, block(post())),
+          frame(TYPE.DATA, 0, 1, Buffer.from('hello')),
+          frame(TYPE.HEADERS, END_HEADERS | END_STREAM, 1, block([[name, name === 'content-length' ? '5' : 'x']])),
+        ],
+        MALFORMED,
+      ] as const,
+  ),
+  [
+    'trailers that do not end the stream',
+    [
+      frame(TYPE.HEADERS, END_HEADERS, 1, block(post())),
+      frame(TYPE.DATA, 0, 1, Buffer.from('hello')),
+      frame(TYPE.HEADERS, END_HEADERS, 1, block([['x-t', '1']])),
+    ],
+    MALFORMED,
+  ],
+  [
+    'trailers with too many lines',
+    [
+      frame(TYPE.HEADERS, END_HEADERS, 1, block(post())),
+      frame(TYPE.DATA, 0, 1, Buffer.from('hello')),
+      frame(TYPE.HEADERS, END_HEADERS | END_STREAM, 1, block(lines(1100, 1))),
+    ],
+    ['stream ENHANCE_YOUR_CALM'],
   ],
   ['a stream of an even number', [frame(TYPE.HEADERS, END_HEADERS | END_STREAM, 2, block(get()))], ['connection PROTOCOL_ERROR']],
   ['HEADERS on stream 0', [frame(TYPE.HEADERS, END_HEADERS | END_STREAM, 0, block(get()))], ['connection PROTOCOL_ERROR']],
@@ -354,6 +385,26 @@ describe('what costs the gateway more than the client is bounded', () => {
     for (let i = 0; i < 10 && !client.closed; i++) client.send(piece)
     await servesOthers()
   })
+
+  for (const [name, bytes] of [
+    ['PING', frame(TYPE.PING, 0, 0, Buffer.alloc(8))],
+    ['SETTINGS', frame(TYPE.SETTINGS, 0, 0)],
+    ['RST_STREAM that a broken stream gets', Buffer.alloc(0)],
+  ] as const) {
+    test(`answers that nobody reads end the connection: ${name}`, async () => {
+      upstream.reset()
+      await using client = await H2Frames.open(gateway.proxyPort)
+      client.pause()
+      const piece = Buffer.concat(Array.from({ length: 4000 }, () => bytes))
+      for (let i = 0, stream = 1; i < 400 && !client.cut; i++) {
+        if (piece.length > 0) client.send(piece)
+        else for (let j = 0; j < 50; j++, stream += 2) client.request(stream, get(['connection', 'close']))
+        await new Promise((resolve) => setTimeout(resolve, 2))
+      }
+      await until(() => client.cut, 'the end of the connection')
+      await servesOthers()
+    })
+  }
 
   test('an empty DATA frame that does not end its stream is refused (CVE-2019-9518)', async () => {
     upstream.reset()

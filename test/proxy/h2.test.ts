@@ -11,10 +11,8 @@ import { isInstalled, processTree } from '../../bench/processes.ts'
 import { type EchoUpstream, startEchoUpstream } from '../../demo/echo-upstream.ts'
 import type { Downstream } from '../../src/http/exchange.ts'
 import { HeaderList } from '../../src/http/headers.ts'
-import { Capacity } from '../../src/proxy/capacity.ts'
-import type { FrontOptions } from '../../src/proxy/client-connection.ts'
-import { readShownHeaders } from '../../src/proxy/runtime.ts'
 import { createFront } from '../../src/proxy/server.ts'
+import { frontOptions } from '../support/front-options.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
 import { block, END_HEADERS, END_STREAM, frame, H2Frames, PREFACE, requestLines, settings, TYPE } from '../support/h2-frames.ts'
 import { RawConnection } from '../support/raw-client.ts'
@@ -217,6 +215,25 @@ describe('a request over HTTP/2', () => {
     await using client = open(gateway.proxyOrigin)
     await send(client, { ':path': '/anything/logged' })
     await gateway.waitForOutput(/"GET \/anything\/logged HTTP\/2\.0" 200 [1-9]\d*/)
+  })
+
+  test('with trailers reaches the upstream without them (RFC 9110 section 6.5.1)', async () => {
+    for (const headers of [[], [['content-length', '5']]] as const) {
+      upstream.reset()
+      await using client = await H2Frames.open(gateway.proxyPort)
+      client.request(1, requestLines('POST', '/anything/x', headers), END_HEADERS)
+      client.send(frame(TYPE.DATA, 0, 1, Buffer.from('hello')))
+      const trailers = [
+        ['authorization', 'Bearer canary'],
+        ['x-consumer-username', 'canary'],
+        ['x-t', 'canary'],
+      ] as const
+      client.send(frame(TYPE.HEADERS, END_HEADERS | END_STREAM, 1, block(trailers)))
+      assert.equal(await client.outcome(1), 'status 200')
+      const { body, rawHeaders, complete } = upstream.lastRequest ?? {}
+      assert.deepEqual([body?.toString(), complete], ['hello', true])
+      assert.doesNotMatch(JSON.stringify(rawHeaders), /canary/)
+    }
   })
 
   test('is the last one that its connection begins after keepalive_requests', async () => {
@@ -545,26 +562,6 @@ describe('the protocol of a connection', () => {
     }
     await until(() => front.counters.active === 0, 'the connections to end')
   })
-
-  function frontOptions(handle: (downstream: Downstream) => void): FrontOptions {
-    return {
-      limits: { lineBytes: 8192, headBytes: 32_768, lines: 1000 },
-      deadlines: { headMs: 60_000, bodyMs: 60_000, sendMs: 60_000, keepaliveMs: 60_000, lingeringMs: 5000 },
-      capacity: new Capacity(1000, () => {}),
-      maxRequests: 100,
-      handle,
-      onBadRequest: () => {},
-      onHandshakeFailed() {},
-      onFlood: () => {},
-      proxyProtocol: false,
-      onProxyHeaderRefused() {},
-      priorKnowledge: false,
-      maxConcurrentStreams: 128,
-      product: 'kong/3.9.1',
-      shown: readShownHeaders([], []),
-      errorDefaultType: 'text/plain',
-    }
-  }
 })
 
 async function run(program: string, ...parameters: string[]): Promise<string> {

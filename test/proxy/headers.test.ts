@@ -340,6 +340,31 @@ describe('to the client', () => {
   })
 })
 
+test("an upstream's trailers are dropped, and so is the Trailer that announces them, also for a client that takes trailers", async () => {
+  const asked: (string | undefined)[] = []
+  await using raw = await startRawUpstream(async (connection) => {
+    for (;;) {
+      asked.push(headerOf(await connection.readRequest(), 'te'))
+      const head = ['HTTP/1.1 200 OK', 'Trailer: X-T', 'Transfer-Encoding: chunked']
+      await connection.respond(`${head.join('\r\n')}\r\n\r\n4\r\nbody\r\n0\r\nX-T: 1\r\nSet-Cookie: a=b\r\n\r\n`)
+    }
+  })
+  const services = [{ name: 'raw', url: raw.origin, routes: [{ name: 'raw', paths: ['/'] }] }]
+  await using other = await startGateway({ database: 'off', declarative: { _format_version: '3.0', services }, logLevel: 'crit' })
+  for (const lines of [
+    [],
+    ['TE: trailers', 'Connection: TE'],
+    ['TE: gzip;q=0.5, trailers', 'Connection: TE'],
+    ['TE: gzip', 'Connection: TE'],
+  ]) {
+    const response = await exchange(other.proxyPort, ['GET / HTTP/1.1', 'Host: a', ...lines])
+    assert.equal(response.body.toString(), 'body')
+    assert.deepEqual(response.trailers, [])
+    assert.doesNotMatch(response.raw.toString('latin1'), /^(trailer|x-t|set-cookie):/im)
+  }
+  assert.deepEqual(asked, [undefined, 'trailers', 'trailers', undefined])
+})
+
 test('headers = off adds nothing to any answer, headers_upstream = off nothing to requests', async () => {
   await using bare = await startGateway({
     database: 'off',

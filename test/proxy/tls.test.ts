@@ -6,6 +6,7 @@ import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import { isInstalled } from '../../bench/processes.ts'
 import { type EchoUpstream, startEchoUpstream } from '../../demo/echo-upstream.ts'
 import { listen } from '../../demo/listening.ts'
 import { createSelfSigned, type SelfSigned } from '../../src/util/self-signed.ts'
@@ -163,6 +164,30 @@ describe('HTTPS', () => {
     connection.send(Buffer.from([0x16, 3, 1]))
     assert.equal((await connection.readUntilClose()).length, 0)
     await gateway.waitForOutput(/TLS handshake failed/)
+  })
+
+  test('a client that renegotiates is refused, and nothing of it is a request', async () => {
+    await using connection = await open({ tls: { maxVersion: 'TLSv1.2' } })
+    let done = false
+    connection.tls.renegotiate({ rejectUnauthorized: false }, (error) => {
+      done = error === null
+    })
+    await connection.closed
+    assert.match(String(connection.errorCode), /NO_RENEGOTIATION/)
+    assert.equal(done, false)
+    await using other = await open()
+    other.send(get('/anything/x'))
+    assert.equal((await other.readResponse()).status, 200)
+  })
+
+  test('no session allows early data (RFC 8446 section 4.2.10)', {
+    skip: isInstalled('openssl') ? false : 'openssl is not installed',
+  }, async () => {
+    // Ends when client_header_timeout is over; by then the tickets have come.
+    const { out } = await runProgram('openssl', ['s_client', '-connect', `127.0.0.1:${tls}`, '-tls1_3', '-ign_eof'])
+    const allowed = [...out.matchAll(/Max Early Data: (\d+)/g)].map(([, bytes]) => bytes)
+    assert.ok(allowed.length > 0, out)
+    assert.deepEqual(new Set(allowed), new Set(['0']))
   })
 
   test('versions before TLS 1.2 are refused', async () => {

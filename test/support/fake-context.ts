@@ -51,6 +51,7 @@ export function fakeContext(options: FakeRequest = {}): RequestContext {
     tls: null,
     body: fakeBody(bytes, chunked),
     respond() {},
+    sendEarlyHints() {},
     flush() {},
     sendHead() {},
     write: () => true,

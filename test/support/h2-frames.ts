@@ -153,6 +153,16 @@ export class H2Frames implements AsyncDisposable {
     this.#socket.write(Buffer.concat(frames))
   }
 
+  /** Stops reading, so that the other side meets a full window. */
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  /** The other side has cut the connection: what we send is refused. */
+  get cut(): boolean {
+    return this.#socket.destroyed || this.closed
+  }
+
   /** A request without a body, or the head of one whose body follows. */
   request(stream: number, lines: Lines, flags = END_STREAM | END_HEADERS): void {
     this.send(frame(TYPE.HEADERS, flags, stream, block(lines)))

@@ -61,6 +61,11 @@ export class RawConnection extends RawSocket implements AsyncDisposable {
     else this.socket.write(bytes)
   }
 
+  /** Bytes that the system has taken. */
+  get sent(): number {
+    return this.socket.bytesWritten - this.socket.writableLength
+  }
+
   /** Closes our direction. */
   end(): void {
     this.socket.end()
