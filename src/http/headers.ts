@@ -33,9 +33,10 @@ export function fieldName(name: string): FieldName {
  * lower-case names.
  */
 export class HeaderList {
+  // Lines from #size on are left over: to shorten an array costs more than to forget where it ends.
   readonly #names: FieldName[] = []
-  readonly #lower: string[] = []
   readonly #values: string[] = []
+  #size = 0
   /** A line was added whose name is no token or whose value would end its line. */
   #suspect = false
   #framed = false
@@ -49,7 +50,7 @@ export class HeaderList {
 
   /** Number of lines. */
   get size(): number {
-    return this.#names.length
+    return this.#size
   }
 
   /** False where no line ever told a length: `Content-Length` and `Transfer-Encoding` need not be looked for. */
@@ -57,31 +58,36 @@ export class HeaderList {
     return this.#framed
   }
 
+  /** Index of the first line of this name from `from` on, or -1. */
+  #indexOf(lowerName: string, from: number): number {
+    const names = this.#names
+    for (let i = from; i < this.#size; i++) if ((names[i] as FieldName).lower === lowerName) return i
+    return -1
+  }
+
   /** Value of the first line of this name. */
   get(lowerName: string): string | undefined {
-    const index = this.#lower.indexOf(lowerName)
+    const index = this.#indexOf(lowerName, 0)
     return index === -1 ? undefined : this.#values[index]
   }
 
   /** Values of all lines of this name, in order. */
   all(lowerName: string): readonly string[] {
-    let found: string[] | undefined
-    for (let i = 0; i < this.#lower.length; i++) {
-      if (this.#lower[i] !== lowerName) continue
-      found ??= []
-      found.push(this.#values[i] as string)
-    }
-    return found ?? NONE
+    let index = this.#indexOf(lowerName, 0)
+    if (index === -1) return NONE
+    const found: string[] = []
+    for (; index !== -1; index = this.#indexOf(lowerName, index + 1)) found.push(this.#values[index] as string)
+    return found
   }
 
   has(lowerName: string): boolean {
-    return this.#lower.indexOf(lowerName) !== -1
+    return this.#indexOf(lowerName, 0) !== -1
   }
 
   /** How many lines bear this name. */
   count(lowerName: string): number {
     let count = 0
-    for (const lower of this.#lower) if (lower === lowerName) count++
+    for (let index = this.#indexOf(lowerName, 0); index !== -1; index = this.#indexOf(lowerName, index + 1)) count++
     return count
   }
 
@@ -95,19 +101,19 @@ export class HeaderList {
   /** Adds a line whose name is known to be a token and whose value to hold no control but HTAB: for parsers, which have looked at each byte. */
   addParsed(name: FieldName, value: string): void {
     if (name.framing) this.#framed = true
-    this.#names.push(name)
-    this.#lower.push(name.lower)
-    this.#values.push(value)
+    this.#names[this.#size] = name
+    this.#values[this.#size++] = value
   }
 
   /** {@link set} for a name that is known to be a token and a value known to hold no control but HTAB. */
   setParsed(name: FieldName, value: string): void {
-    const index = this.#lower.indexOf(name.lower)
+    const index = this.#indexOf(name.lower, 0)
     if (index === -1) return this.addParsed(name, value)
     // The lower-case name stays what it was, and so does what it says about framing.
     this.#names[index] = name
     this.#values[index] = value
-    if (this.#lower.indexOf(name.lower, index + 1) !== -1) this.#removeFrom(index + 1, (other) => other === name.lower)
+    const next = this.#indexOf(name.lower, index + 1)
+    if (next !== -1) this.#removeFrom(next, (other) => other === name.lower)
   }
 
   /** Replaces all lines of this name by one, at the place of the first; adds it at the end where there was none. */
@@ -119,16 +125,8 @@ export class HeaderList {
 
   /** Removes all lines of this name. */
   remove(lowerName: string): void {
-    const index = this.#lower.indexOf(lowerName)
-    if (index === -1) return
-    if (this.#lower.indexOf(lowerName, index + 1) !== -1) return this.#removeFrom(index, (other) => other === lowerName)
-    const last = this.#names.length - 1
-    for (let i = index; i < last; i++) {
-      this.#names[i] = this.#names[i + 1] as FieldName
-      this.#lower[i] = this.#lower[i + 1] as string
-      this.#values[i] = this.#values[i + 1] as string
-    }
-    this.#truncate(last)
+    const index = this.#indexOf(lowerName, 0)
+    if (index !== -1) this.#removeFrom(index, (other) => other === lowerName)
   }
 
   /** Adds lines that were made before. */
@@ -140,56 +138,39 @@ export class HeaderList {
 
   /** Whether a line's name bears one of the bits `marks` (field-marks.ts). */
   hasMarked(marks: number): boolean {
-    for (const name of this.#names) if ((name.marks & marks) !== 0) return true
+    for (let i = 0; i < this.#size; i++) if (((this.#names[i] as FieldName).marks & marks) !== 0) return true
     return false
   }
 
   /** Removes every line whose name bears one of the bits `marks` (field-marks.ts). */
   removeMarked(marks: number): void {
-    const { length } = this.#names
     let kept = 0
-    for (let i = 0; i < length; i++) {
-      const name = this.#names[i] as FieldName
-      if ((name.marks & marks) !== 0) continue
-      if (kept !== i) {
-        this.#names[kept] = name
-        this.#lower[kept] = this.#lower[i] as string
-        this.#values[kept] = this.#values[i] as string
-      }
-      kept++
-    }
-    if (kept < length) this.#truncate(kept)
+    for (let i = 0; i < this.#size; i++) if (((this.#names[i] as FieldName).marks & marks) === 0) this.#move(i, kept++)
+    this.#size = kept
   }
 
   /** Removes every line whose lower-case name fulfils `predicate`. */
   removeWhere(predicate: (lowerName: string) => boolean): void {
-    const index = this.#lower.findIndex(predicate)
-    if (index !== -1) this.#removeFrom(index, predicate)
+    this.#removeFrom(0, predicate)
   }
 
   #removeFrom(start: number, predicate: (lowerName: string) => boolean): void {
     let kept = start
-    for (let i = start; i < this.#lower.length; i++) {
-      const lower = this.#lower[i] as string
-      if (predicate(lower)) continue
-      this.#names[kept] = this.#names[i] as FieldName
-      this.#lower[kept] = lower
-      this.#values[kept] = this.#values[i] as string
-      kept++
-    }
-    this.#truncate(kept)
+    for (let i = start; i < this.#size; i++) if (!predicate((this.#names[i] as FieldName).lower)) this.#move(i, kept++)
+    this.#size = kept
   }
 
-  #truncate(size: number): void {
-    this.#names.length = size
-    this.#lower.length = size
-    this.#values.length = size
+  #move(from: number, to: number): void {
+    if (from === to) return
+    this.#names[to] = this.#names[from] as FieldName
+    this.#values[to] = this.#values[from] as string
   }
 
   /** Calls `visit` for each line, in order. */
   each(visit: (name: string, value: string, lowerName: string) => void): void {
-    for (let i = 0; i < this.#names.length; i++) {
-      visit((this.#names[i] as FieldName).name, this.#values[i] as string, this.#lower[i] as string)
+    for (let i = 0; i < this.#size; i++) {
+      const { name, lower } = this.#names[i] as FieldName
+      visit(name, this.#values[i] as string, lower)
     }
   }
 
@@ -206,8 +187,11 @@ export class HeaderList {
   /** Name of the first line that must not go on the wire: its name is no token, or its value holds a control or what is no byte. Undefined: all are clean. */
   unsafeName(): string | undefined {
     if (!this.#suspect) return undefined
-    const index = this.#names.findIndex((name, i) => !isClean(name, this.#values[i] as string))
-    return index === -1 ? undefined : (this.#names[index] as FieldName).name
+    for (let i = 0; i < this.#size; i++) {
+      const name = this.#names[i] as FieldName
+      if (!isClean(name, this.#values[i] as string)) return name.name
+    }
+    return undefined
   }
 
   #check(name: FieldName, value: string): void {
@@ -216,11 +200,8 @@ export class HeaderList {
 
   /** The flat form. */
   toRaw(): string[] {
-    const raw: string[] = new Array(this.#names.length * 2)
-    for (let i = 0; i < this.#names.length; i++) {
-      raw[i * 2] = (this.#names[i] as FieldName).name
-      raw[i * 2 + 1] = this.#values[i] as string
-    }
+    const raw: string[] = []
+    for (let i = 0; i < this.#size; i++) raw.push((this.#names[i] as FieldName).name, this.#values[i] as string)
     return raw
   }
 }

@@ -29,9 +29,10 @@ function removeNamed(headers: HeaderList): void {
 }
 
 function namedByConnection(headers: HeaderList): Set<string> | undefined {
+  const first = headers.get('connection')
+  if (first === undefined || (isUsual(first) && headers.count('connection') === 1)) return undefined
   let names: Set<string> | undefined
   for (const value of headers.all('connection')) {
-    if (value === 'keep-alive' || value === 'close') continue
     for (const item of value.split(',')) {
       const name = item.trim().toLowerCase()
       if (name === '' || name === 'close' || name === 'keep-alive' || isProtected(name)) continue
@@ -40,6 +41,11 @@ function namedByConnection(headers: HeaderList): Set<string> | undefined {
     }
   }
   return names
+}
+
+/** Says something about the connection and names no line. */
+function isUsual(value: string): boolean {
+  return value === 'keep-alive' || value === 'close'
 }
 
 function isProtected(name: string): boolean {

@@ -59,7 +59,7 @@ export class IntrospectionCache {
   keyOf(token: string, variation: string): string {
     // A token holds no line feed, so that the parts cannot run into each other.
     const text = variation === '' ? this.#fingerprint + token : `${this.#fingerprint}${token}\n${variation}`
-    return hash('sha256', text, 'base64url')
+    return hash('sha256', text, 'latin1')
   }
 
   /** The stored answer, or undefined. */

@@ -159,7 +159,17 @@ export class ResponseHead {
   status = 0
   /** The upstream's reason phrase; undefined for the usual one. */
   reason: string | undefined = undefined
-  headers = new HeaderList()
+  #headers: HeaderList | null = null
+
+  /** An empty list until there is an answer. */
+  get headers(): HeaderList {
+    this.#headers ??= new HeaderList()
+    return this.#headers
+  }
+
+  set headers(headers: HeaderList) {
+    this.#headers = headers
+  }
 }
 
 /** A body that the gateway itself answers with. */
