@@ -83,6 +83,11 @@ export class ClientRequest {
     return this.#downstream.tls
   }
 
+  /** Server name that the client asked for in its TLS handshake, lower case; null for none. */
+  get sni(): string | null {
+    return this.#downstream.tls?.serverName ?? null
+  }
+
   /** Where the client's connection arrived: our own address. */
   get localEndpoint(): Endpoint {
     return this.#downstream.local

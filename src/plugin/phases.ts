@@ -26,17 +26,19 @@ function continueRewrite(context: RequestContext, globals: readonly PluginInstan
 /**
  * Runs `access` in the order of the plan and collects the instances that apply, for the response phases. After a plugin has answered, the others are still
  * collected but do not run: a 401 gets its CORS headers and its log line like a 200 (Kong).
+ *
+ * @param collected null where `plan.fixed` says it all
  */
-export function runAccess(context: RequestContext, plan: Plan, collected: PluginInstance[]): PhaseResult {
+export function runAccess(context: RequestContext, plan: Plan, collected: PluginInstance[] | null): PhaseResult {
   return continueAccess(context, plan, collected, 0)
 }
 
-function continueAccess(context: RequestContext, plan: Plan, collected: PluginInstance[], start: number): PhaseResult {
+function continueAccess(context: RequestContext, plan: Plan, collected: PluginInstance[] | null, start: number): PhaseResult {
   const { slots } = plan
   for (let i = start; i < slots.length; i++) {
     const instance = chooseInstance(slots[i] as Plan['slots'][number], context.identity.consumer?.id)
     if (instance === null) continue
-    collected.push(instance)
+    collected?.push(instance)
     if (context.exited) continue
     const { trace } = context
     const pending = trace === null ? instance.plugin.access?.(context, instance.state) : runTraced(trace, 'access', context, instance)

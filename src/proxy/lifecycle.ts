@@ -125,15 +125,7 @@ class Passage implements ForwardListener {
     if (this.#context.exited) return this.#answer()
     const { request, trace } = this.#context
     const routedMs = trace === null ? 0 : trace.nowMs()
-    this.#match = this.#snapshot.match({
-      method: request.method,
-      host: request.host,
-      port: request.port,
-      path: request.path,
-      tls: request.scheme === 'https',
-      sni: this.#downstream.tls?.serverName ?? null,
-      header: (lowerName) => request.headers.all(lowerName),
-    })
+    this.#match = this.#snapshot.match(request)
     const destination = this.#match === undefined ? null : this.#snapshot.destination(this.#match.route)
     this.#destination = destination
     if (trace !== null) this.#decideTrace(trace, destination?.plan ?? this.#snapshot.noRoutePlan, routedMs)
@@ -180,8 +172,9 @@ class Passage implements ForwardListener {
   }
 
   #access(plan: Plan): void {
-    const collected: PluginInstance[] = []
-    this.#instances = collected
+    // Where no Consumer can change what runs, there is nothing to collect.
+    const collected: PluginInstance[] | null = plan.fixed === null ? [] : null
+    this.#instances = collected ?? plan.fixed ?? []
     const pending = runAccess(this.#context, plan, collected)
     if (pending === undefined) return this.#forward()
     this.#await(pending, this.#forward)

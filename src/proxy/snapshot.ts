@@ -6,7 +6,7 @@
 import type { Consumer, ConsumerDirectory } from '../entities/consumer-directory.ts'
 import { createConsumerDirectory } from '../entities/consumer-directory.ts'
 import type { Origin, UpstreamTls } from '../http/exchange.ts'
-import { dashedName } from '../http/field-marks.ts'
+import { dashedName, IDENTITY, marksOf } from '../http/field-marks.ts'
 import type { CredentialNameSets } from '../plugin/credential-names.ts'
 import { gatherCredentialNames } from '../plugin/credential-names.ts'
 import type { AnyPlugin } from '../plugin/define.ts'
@@ -255,5 +255,6 @@ function identityHeadersOf(plan: Plan): ReadonlySet<string> {
     ...(standard === null ? [] : [standard]),
     ...(byConsumer?.values() ?? []),
   ])
-  return new Set(instances.flatMap(({ identityHeaders }) => identityHeaders.map((name) => dashedName(name.toLowerCase()))))
+  const names = instances.flatMap(({ identityHeaders }) => identityHeaders.map((name) => dashedName(name.toLowerCase())))
+  return new Set(names.filter((name) => (marksOf(name) & IDENTITY) === 0))
 }

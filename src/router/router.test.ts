@@ -32,7 +32,15 @@ interface RequestFields {
 
 function request(fields: RequestFields = {}): RoutableRequest {
   const { method = 'GET', host = 'example.com', port = 8000, path = '/', tls = false, sni = null, headers = {} } = fields
-  return { method, host, port, path: normalizePath(path), tls, sni, header: (name) => headers[name] ?? [] }
+  return {
+    method,
+    host,
+    port,
+    path: normalizePath(path),
+    scheme: tls ? 'https' : 'http',
+    sni,
+    headers: { all: (name) => headers[name] ?? [] },
+  }
 }
 
 /** Name of the winner, or undefined. */

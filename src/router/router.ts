@@ -39,10 +39,13 @@ export interface RoutableRequest {
   readonly port: number
   /** As `normalizePath` gives it. */
   readonly path: string
-  readonly tls: boolean
+  readonly scheme: 'http' | 'https'
+  /** Server name that the client asked for in its TLS handshake, lower case. */
   readonly sni: string | null
-  /** Values of all header lines of that name, in order; empty when there is none. */
-  header(lowerName: string): readonly string[]
+  readonly headers: {
+    /** Values of all header lines of that name, in order; empty when there is none. */
+    all(lowerName: string): readonly string[]
+  }
 }
 
 /** The winning route and how its path matched. */

@@ -201,7 +201,7 @@ function portedHostMatches(hosts: readonly NamePattern[], request: RoutableReque
 
 /** A request without TLS satisfies any SNI, as in Kong; one with TLS but without SNI satisfies none. */
 function sniMatches(snis: readonly NamePattern[], request: RoutableRequest): boolean {
-  if (!request.tls) return true
+  if (request.scheme === 'http') return true
   if (request.sni === null) return false
   const name = comparableName(request.sni)
   return snis.some((pattern) => nameMatches(pattern, name))
@@ -209,7 +209,7 @@ function sniMatches(snis: readonly NamePattern[], request: RoutableRequest): boo
 
 function headersMatch(tests: readonly HeaderTest[], request: RoutableRequest): boolean {
   for (const test of tests) {
-    if (!headerMatches(test, request.header(test.lowerName))) return false
+    if (!headerMatches(test, request.headers.all(test.lowerName))) return false
   }
   return true
 }

@@ -131,5 +131,5 @@ test('bytes that are not ASCII are stripped and escaped whole', () => {
 })
 
 function requestFor(path: string): RoutableRequest {
-  return { method: 'GET', host: 'example.com', port: 80, path, tls: false, sni: null, header: () => [] }
+  return { method: 'GET', host: 'example.com', port: 80, path, scheme: 'http', sni: null, headers: { all: () => [] } }
 }
