@@ -1,7 +1,10 @@
 /** Bodies as they come: pushed by whoever reads a socket, with back-pressure by a return value. */
 
 export interface BodySink {
-  /** `chunk` is only lent: keep a copy, not the bytes. False: stop until {@link BodySource.resume}. */
+  /**
+   * `chunk` is only lent: keep a copy, not the bytes. False: stop until {@link BodySource.resume}; what was read from the wire together with it still follows, in
+   * the same turn, and so may the end.
+   */
   onChunk(chunk: Buffer): boolean
   onEnd(): void
   /** The sender broke off or broke the rules: there is no more, and what came is not complete. */
@@ -18,23 +21,28 @@ export interface BodySource {
 }
 
 /**
- * Collects up to `limitBytes`. `complete` is false where the body is longer: the rest is still to come, after the bytes answered.
- * Rejects when the source breaks off.
+ * Collects up to `limitBytes`, and what was read from the wire together with the last of them. `complete` is false where the body is longer than the limit: the
+ * rest, if there is any, is still to come after the bytes answered. Rejects when the source breaks off.
  */
 export function collectBody(source: BodySource, limitBytes: number): Promise<{ readonly bytes: Buffer; readonly complete: boolean }> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
-    const settle = (complete: boolean): void => resolve({ bytes: Buffer.concat(chunks, size), complete })
+    let full = false
+    const settle = (): void => resolve({ bytes: Buffer.concat(chunks, size), complete: !full })
     source.read({
       onChunk: (chunk) => {
         chunks.push(Buffer.from(chunk))
         size += chunk.length
         if (size <= limitBytes) return true
-        settle(false)
+        // Not before the turn is over: chunks that lie in the same piece of the wire come whether they are wanted or not.
+        if (!full) queueMicrotask(settle)
+        full = true
         return false
       },
-      onEnd: () => settle(true),
+      onEnd: () => {
+        if (!full) settle()
+      },
       onError: reject,
     })
   })

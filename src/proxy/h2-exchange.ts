@@ -167,7 +167,7 @@ export class H2Exchange implements Downstream, IncomingBody {
   /** Stops reading: the stream's window fills, and the client has to wait. Its time does not run meanwhile. */
   #hold(): void {
     this.#wantsBody = false
-    if (!this.#bodyArrived) this.#stream.pause()
+    if (!this.#bodyArrived && !this.#gone) this.#stream.pause()
     if (!this.#answered && !this.#full) this.deadlineMs = NEVER
   }
 
@@ -179,6 +179,8 @@ export class H2Exchange implements Downstream, IncomingBody {
 
   #receive(chunk: Buffer): void {
     this.#bytesReceived += chunk.length
+    // What is left of a body after its answer is read into nothing.
+    if (this.#answered) return
     if (this.#sink === null || !this.#sink.onChunk(chunk)) this.#hold()
     else this.#awaitBody()
   }
@@ -298,7 +300,11 @@ export class H2Exchange implements Downstream, IncomingBody {
     if (this.#gone) return
     if (!this.#stream.writableEnded) this.#stream.end()
     // Nobody wants what is left of the body (RFC 9113 section 8.1). Goes out when the answer has.
-    if (!this.#bodyArrived) this.#stream.close(constants.NGHTTP2_NO_ERROR)
+    if (this.#bodyArrived) return
+    this.#stream.close(constants.NGHTTP2_NO_ERROR)
+    // Node.js keeps a stream for as long as something of it is unread.
+    this.#sink = null
+    this.#stream.resume()
   }
 
   onDrain(listener: () => void): void {

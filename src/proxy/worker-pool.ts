@@ -14,6 +14,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Log } from '../telemetry/log.ts'
 import { lastingMetrics, type MetricSnapshot, mergeMetrics } from '../telemetry/metrics.ts'
 import { GatewayError } from '../util/errors.ts'
+import { settleHandoffs } from './handoffs.ts'
 import type { Frame, FrameObject } from './snapshot.ts'
 import { TicketKeys } from './ticket-keys.ts'
 import type { FromWorker, ToWorker, WorkerStats } from './worker-protocol.ts'
@@ -195,6 +196,7 @@ export class WorkerPool {
     const worker = cluster.fork()
     const member: Member = { worker, state: 'starting', appliedVersion: 0, startedAtMs: Date.now(), stats: null }
     this.#members.add(member)
+    settleHandoffs(worker.process, () => [...this.#members].some((other) => other !== member && other.state === 'serving'))
     worker.on('message', (message: FromWorker) => this.#receive(member, message))
     worker.on('exit', (code, signal) => this.#lose(member, code, signal))
     worker.on('error', (error) => this.#options.log.error('worker failed', { pid: worker.process.pid, reason: error.message }))

@@ -344,6 +344,26 @@ describe('crashes', () => {
     }, 'the new worker gets no connections')
   })
 
+  test('a connection that was on its way to a worker when that died is served by another', async () => {
+    await using gateway = await startGateway({ database: 'off', workers: 2, logLevel: 'error' })
+    const [victim] = await workersOf(gateway)
+    // It takes nothing any more, but is still chosen.
+    process.kill(victim as number, 'SIGSTOP')
+    const connections = await Promise.all(Array.from({ length: 6 }, () => RawConnection.open(gateway.proxyPort)))
+    let answered = 0
+    const answers = connections.map(async (connection) => {
+      connection.send('GET /x HTTP/1.1\r\nHost: a\r\n\r\n')
+      const { status } = await connection.readFinalResponse()
+      answered++
+      return status
+    })
+    await until(() => answered >= 3, 'the other worker does not serve')
+    assert.ok(answered < connections.length)
+    process.kill(victim as number, 'SIGKILL')
+    assert.deepEqual(new Set(await Promise.all(answers)), new Set([404]))
+    for (const connection of connections) connection.destroy()
+  })
+
   test('a worker that comes later serves the newest configuration', async () => {
     await using gateway = await startGateway()
     await gateway.admin('PUT', '/routes/who', { paths: ['/who'] })

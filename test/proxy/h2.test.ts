@@ -15,6 +15,7 @@ import { createFront } from '../../src/proxy/server.ts'
 import { frontOptions } from '../support/front-options.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
 import { block, END_HEADERS, END_STREAM, frame, H2Frames, PREFACE, requestLines, settings, TYPE } from '../support/h2-frames.ts'
+import { unusedPort } from '../support/ports.ts'
 import { RawConnection } from '../support/raw-client.ts'
 import { SELF_SIGNED_CERTIFICATE, SELF_SIGNED_KEY } from '../support/self-signed.ts'
 import { until } from '../support/until.ts'
@@ -383,6 +384,20 @@ describe('ends that are not good', () => {
       const ends = client.frames.filter(({ type, flags }) => (type === TYPE.DATA || type === TYPE.HEADERS) && (flags & END_STREAM) !== 0)
       assert.deepEqual(ends, [])
     }
+  })
+
+  test('a stream that was answered before its body was read is gone, and keeps no worker from ending', async () => {
+    const services = [{ url: `http://127.0.0.1:${await unusedPort()}`, retries: 0, routes: [{ paths: ['/'] }] }]
+    await using own = await startGateway({
+      database: 'off',
+      declarative: { _format_version: '3.0', services },
+      env: { SALLYPORT_PROXY_LISTEN: '127.0.0.1:0 http2' },
+    })
+    await using client = open(own.proxyOrigin)
+    const answers = Array.from({ length: 4 }, () => send(client, { ':method': 'POST', ':path': '/x' }, Buffer.alloc(200_000)))
+    for (const { status } of await Promise.all(answers)) assert.equal(status, 502)
+    client.close()
+    assert.equal(await own.quit(), 0)
   })
 
   test('SIGQUIT: GOAWAY at once, what is under way is answered', async () => {

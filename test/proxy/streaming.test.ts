@@ -133,6 +133,20 @@ describe('a body passes piece by piece', () => {
     }
   })
 
+  test('nothing is lost of a chunked body whose chunks come together, wherever the buffer is full', async () => {
+    const pieces = Array.from({ length: 400 }, (_, index) => `${index}:`.padEnd(300, '.'))
+    const next = await nextConnection()
+    await using connection = await RawConnection.open(gateway.proxyPort)
+    connection.send('POST /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n')
+    connection.send(`${pieces.map(chunk).join('')}0\r\n\r\n`)
+    const peer = await next.peer
+    const request = await peer.readRequest()
+    assert.equal(request.body.toString(), pieces.join(''))
+    await peer.respond('HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
+    peer.close()
+    assert.equal((await connection.readFinalResponse()).status, 200)
+  })
+
   test('an answer without a length is chunked for 1.1, and ends by the close for 1.0', async () => {
     for (const version of ['1.1', '1.0']) {
       await serveNext(async (peer) => {
