@@ -654,8 +654,8 @@ function plainlyMatches(candidate: RouteEntity, paths: readonly string[], subjec
   }
   const path = (entry: string) =>
     entry.startsWith('~') ? new RegExp(`^${entry.slice(1)}`).test(subject.path) : subject.path.startsWith(entry)
-  const sni = (entry: string) => !subject.tls || subject.sni === entry
-  const header = ([headerName, values]: [string, string[]]) => values.some((value) => subject.header(headerName).includes(value))
+  const sni = (entry: string) => subject.scheme === 'http' || subject.sni === entry
+  const header = ([headerName, values]: [string, string[]]) => values.some((value) => subject.headers.all(headerName).includes(value))
   const some = (values: readonly string[] | null, test: (value: string) => boolean) =>
     values === null || values.length === 0 || values.some(test)
   return (
