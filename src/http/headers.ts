@@ -13,6 +13,14 @@ export interface FieldName {
   readonly framing: boolean
   /** Bits of field-marks.ts. */
   readonly marks: number
+  /** One bit of {@link bitOf} its lower-case form. */
+  readonly bit: number
+}
+
+/** One of 32 bits for a name: a list whose names have other bits does not hold it. */
+function bitOf(lowerName: string): number {
+  const last = lowerName.length - 1
+  return 1 << ((lowerName.charCodeAt(0) + 3 * lowerName.charCodeAt(last) + last) & 31)
 }
 
 /** Makes the object for a name. */
@@ -25,6 +33,7 @@ export function fieldName(name: string): FieldName {
     token: name !== '' && consistsOf(TOKEN, name),
     framing: lower === 'content-length' || lower === 'transfer-encoding',
     marks: marksOf(lower),
+    bit: bitOf(lower),
   }
 }
 
@@ -37,6 +46,8 @@ export class HeaderList {
   readonly #names: FieldName[] = []
   readonly #values: string[] = []
   #size = 0
+  /** Bits of all names that are, or were, in the list. Most names that are asked for are not. */
+  #bits = 0
   /** A line was added whose name is no token or whose value would end its line. */
   #suspect = false
   #framed = false
@@ -60,6 +71,11 @@ export class HeaderList {
 
   /** Index of the first line of this name from `from` on, or -1. */
   #indexOf(lowerName: string, from: number): number {
+    if ((this.#bits & bitOf(lowerName)) === 0) return -1
+    return this.#find(lowerName, from)
+  }
+
+  #find(lowerName: string, from: number): number {
     const names = this.#names
     for (let i = from; i < this.#size; i++) if ((names[i] as FieldName).lower === lowerName) return i
     return -1
@@ -76,7 +92,7 @@ export class HeaderList {
     let index = this.#indexOf(lowerName, 0)
     if (index === -1) return NONE
     const found: string[] = []
-    for (; index !== -1; index = this.#indexOf(lowerName, index + 1)) found.push(this.#values[index] as string)
+    for (; index !== -1; index = this.#find(lowerName, index + 1)) found.push(this.#values[index] as string)
     return found
   }
 
@@ -87,7 +103,7 @@ export class HeaderList {
   /** How many lines bear this name. */
   count(lowerName: string): number {
     let count = 0
-    for (let index = this.#indexOf(lowerName, 0); index !== -1; index = this.#indexOf(lowerName, index + 1)) count++
+    for (let index = this.#indexOf(lowerName, 0); index !== -1; index = this.#find(lowerName, index + 1)) count++
     return count
   }
 
@@ -101,18 +117,19 @@ export class HeaderList {
   /** Adds a line whose name is known to be a token and whose value to hold no control but HTAB: for parsers, which have looked at each byte. */
   addParsed(name: FieldName, value: string): void {
     if (name.framing) this.#framed = true
+    this.#bits |= name.bit
     this.#names[this.#size] = name
     this.#values[this.#size++] = value
   }
 
   /** {@link set} for a name that is known to be a token and a value known to hold no control but HTAB. */
   setParsed(name: FieldName, value: string): void {
-    const index = this.#indexOf(name.lower, 0)
+    const index = (this.#bits & name.bit) === 0 ? -1 : this.#find(name.lower, 0)
     if (index === -1) return this.addParsed(name, value)
     // The lower-case name stays what it was, and so does what it says about framing.
     this.#names[index] = name
     this.#values[index] = value
-    const next = this.#indexOf(name.lower, index + 1)
+    const next = this.#find(name.lower, index + 1)
     if (next !== -1) this.#removeFrom(next, (other) => other === name.lower)
   }
 

@@ -84,8 +84,8 @@ export function standsAt(name: KnownName, buffer: Buffer, start: number): boolea
 }
 
 function known(spelt: string, bytes: Uint8Array, shared: boolean): KnownName {
-  const { name, lower, lineStart, token, framing, marks } = fieldName(spelt)
-  return { name, lower, lineStart, token, framing, marks, bytes, shared, next: undefined }
+  const { name, lower, lineStart, token, framing, marks, bit } = fieldName(spelt)
+  return { name, lower, lineStart, token, framing, marks, bit, bytes, shared, next: undefined }
 }
 
 const FIELDS = [
