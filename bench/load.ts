@@ -23,25 +23,44 @@ export interface Outcome {
 
 const NEW_TOKENS = join(import.meta.dirname, 'new-tokens.lua')
 
+/** What came of a load that is more than is served. */
+export interface Pressure extends Outcome {
+  /** Answers that were no success. */
+  readonly refused: number
+  /** Connections that were closed, or not opened, before the answer. */
+  readonly broken: number
+  /** Of the answers, good or not. */
+  readonly p99Ms: number
+}
+
 /**
  * As many requests as the connections let through, each after the answer to the one before.
  *
  * @throws when an answer was no success, or a connection broke: such a run measures something else
  */
-export async function flood({ url, headers = {}, connections, seconds, newTokens = false }: Load): Promise<Outcome> {
+export async function flood(load: Load): Promise<Outcome> {
+  const { refused, broken, ...outcome } = await press(load)
+  if (refused > 0) throw new Error(`${load.url}: ${refused} answers were no success`)
+  if (broken > 0) throw new Error(`${load.url}: ${broken} connections broke`)
+  return outcome
+}
+
+/** The same where some are turned away: who is opens a new connection at once. */
+export async function press({ url, headers = {}, connections, seconds, newTokens = false }: Load): Promise<Pressure> {
   const given = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`])
   const script = newTokens ? ['-s', NEW_TOKENS] : []
   const argument = newTokens ? ['--', randomBytes(24).toString('base64url')] : []
-  const limit = ['-t1', `-c${connections}`, `-d${Math.ceil(seconds)}s`, '--timeout', '10s']
+  const limit = ['-t1', `-c${connections}`, `-d${Math.ceil(seconds)}s`, '--timeout', '10s', '--latency']
   // wrk counts whole seconds; interrupted, it reports what it has.
   const output = await run(['wrk', ...limit, ...script, ...given, url, ...argument], Number.isInteger(seconds) ? null : seconds)
-  const refused = /Non-2xx or 3xx responses: (\d+)/.exec(output)?.[1]
-  const broken = /Socket errors: (.*)/.exec(output)?.[1]
-  if (refused !== undefined) throw new Error(`${url}: ${refused} answers were no success`)
-  if (broken !== undefined) throw new Error(`${url}: socket errors: ${broken}`)
+  const broken = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(output)?.slice(1) ?? []
+  const [, p99 = '0', unit = 'ms'] = /99%\s+([\d.]+)(us|ms|s)\b/.exec(output) ?? []
   return {
     requests: Number(/(\d+) requests in/.exec(output)?.[1] ?? 0),
     requestsPerS: Number(/Requests\/sec:\s+([\d.]+)/.exec(output)?.[1] ?? 0),
+    refused: Number(/Non-2xx or 3xx responses: (\d+)/.exec(output)?.[1] ?? 0),
+    broken: broken.reduce((sum, count) => sum + Number(count), 0),
+    p99Ms: Number(p99) * (unit === 's' ? 1000 : unit === 'us' ? 0.001 : 1),
   }
 }
 

@@ -199,7 +199,7 @@ export class H2Frames implements AsyncDisposable {
       if (head !== undefined) return `status ${statusOf(head.payload)}`
       const reset = this.find(TYPE.RST_STREAM, stream)
       if (reset !== undefined) return `stream ${nameOf(reset.payload.readUInt32BE(0))}`
-      const goaway = this.find(TYPE.GOAWAY)
+      const goaway = this.frames.find(({ type, payload }) => type === TYPE.GOAWAY && endsStream(payload, stream))
       if (goaway !== undefined) return `connection ${nameOf(goaway.payload.readUInt32BE(4))}`
       return this.closed ? 'closed' : undefined
     }
@@ -221,6 +221,11 @@ export class H2Frames implements AsyncDisposable {
     this.#socket.destroy()
     return Promise.resolve()
   }
+}
+
+/** Whether a GOAWAY is about this stream: it is no warning, and the stream is not among those that are still served. */
+function endsStream(goaway: Buffer, stream: number): boolean {
+  return goaway.readUInt32BE(4) !== 0 || goaway.readUInt32BE(0) < stream
 }
 
 function nameOf(code: number): string {
