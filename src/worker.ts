@@ -18,7 +18,7 @@ import { REPLAY_BYTES } from './proxy/forward.ts'
 import { createTrust } from './proxy/forwarded.ts'
 import { resolveFrame } from './proxy/frame-references.ts'
 import type { FrontTls } from './proxy/handshake.ts'
-import { handle } from './proxy/lifecycle.ts'
+import { handle, logBadRequest } from './proxy/lifecycle.ts'
 import { createRefusalLog } from './proxy/proxy-protocol-step.ts'
 import type { ProxyRuntime } from './proxy/runtime.ts'
 import { readShownHeaders } from './proxy/runtime.ts'
@@ -174,8 +174,15 @@ class Worker {
       capacity: this.#runtime.capacity,
       maxRequests: this.#settings.keepalive_requests,
       handle: (downstream) => handle(downstream, this.#runtime),
-      onBadRequest: (status, peer, requestId) =>
-        this.#log.info(status === 503 ? 'connection turned away' : 'bad request', { status, peer, request_id: requestId }),
+      onBadRequest: (bad) => {
+        const { client, status, requestId } = bad
+        this.#log.info(status === 503 ? 'connection turned away' : 'bad request', {
+          status,
+          peer: client.peer.address,
+          request_id: requestId,
+        })
+        logBadRequest(bad, this.#runtime)
+      },
       onHandshakeFailed: (reason, peer) => this.#log.info('TLS handshake failed', { reason, peer }),
       onFlood: (peer) => this.#log.warn('client reset too many HTTP/2 streams', { peer }),
       proxyProtocol,

@@ -48,8 +48,8 @@ export interface IncomingBody extends BodySource {
   collect(limitBytes: number): Promise<{ readonly bytes: Buffer; readonly complete: boolean }>
 }
 
-/** One request of a client, and the way to answer it. */
-export interface Downstream {
+/** What a client sent, and over which connection. */
+export interface ReceivedRequest {
   readonly method: string
   /** Request-target as received, a byte string. */
   readonly target: string
@@ -65,6 +65,10 @@ export interface Downstream {
   /** Absent where the transport does not count. */
   readonly connection?: ConnectionFacts
   readonly body: IncomingBody
+}
+
+/** One request of a client, and the way to answer it. */
+export interface Downstream extends ReceivedRequest {
   /** The head, and the whole body where it is at hand: one write. */
   respond(status: number, reason: string | undefined, headers: HeaderList, body: Uint8Array): void
   /** The head of a body that follows by `write` and `end`. */

@@ -6,7 +6,7 @@
  */
 import type { Consumer, ConsumerDirectory } from '../entities/consumer-directory.ts'
 import type { BodySource } from '../http/body.ts'
-import type { ConnectionFacts, Downstream, Endpoint, TlsFacts } from '../http/exchange.ts'
+import type { ConnectionFacts, Endpoint, ReceivedRequest, TlsFacts } from '../http/exchange.ts'
 import { HeaderList } from '../http/headers.ts'
 import { parseQuery } from '../http/query.ts'
 import type { Log } from '../telemetry/log.ts'
@@ -57,12 +57,12 @@ export class ClientRequest {
   readonly clientAddress: string
   readonly peerAddress: string
   readonly port: number
-  #downstream: Downstream
+  #downstream: ReceivedRequest
   #collected: CollectedBody | null = null
   /** What a plugin put in the body's place. */
   #replaced: Buffer | null = null
 
-  constructor(downstream: Downstream, parts: RequestParts) {
+  constructor(downstream: ReceivedRequest, parts: RequestParts) {
     this.#downstream = downstream
     this.method = downstream.method
     this.target = downstream.target

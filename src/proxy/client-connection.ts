@@ -32,7 +32,7 @@ import type { HeaderList } from '../http/headers.ts'
 import type { Capacity } from './capacity.ts'
 import { BodyTimeoutError, type ClientBodyError, MalformedBodyError } from './client-body-error.ts'
 import { plainAddress } from './forwarded.ts'
-import { bareRefusal } from './refusal.ts'
+import { type BadRequest, bareRefusal } from './refusal.ts'
 import type { ShownHeaders } from './runtime.ts'
 
 /** Deadlines of the front, milliseconds. */
@@ -59,7 +59,7 @@ export interface FrontOptions {
   readonly maxRequests: number
   readonly handle: (downstream: Downstream) => void
   /** A connection whose bytes were no request: for the log. */
-  readonly onBadRequest: (status: number, peer: string, requestId: string) => void
+  readonly onBadRequest: (bad: BadRequest) => void
   /** A TLS handshake came to nothing: for the log. `reason` is a code of Node.js or OpenSSL. */
   readonly onHandshakeFailed: (reason: string, peer: string) => void
   /** Connections begin with a header of the PROXY protocol; those without are closed. */
@@ -127,6 +127,7 @@ const connections = { count: 0 }
 type State = 'idle' | 'head' | 'exchange' | 'drain' | 'lingering' | 'tunnel' | 'closed'
 
 export class ClientConnection implements FrontConnection {
+  readonly version = '1.1'
   readonly host: ConnectionHost
   readonly socket: Socket
   /** All that is sent goes through it, in order. */
@@ -328,7 +329,7 @@ export class ClientConnection implements FrontConnection {
 
   /** A complete answer to bytes that were no request, or none for us; nothing of them is in it. */
   #refuse(status: number, message?: string, head: HeaderList | null = null): void {
-    const { headers, body } = bareRefusal(this.host, status, message, this.peer.address, head)
+    const { headers, body } = bareRefusal(this.host, this, status, message, head)
     this.writer.write(joined(responseText(status, undefined, headers, lengthOf(body.length)), body, ''))
     this.linger()
   }

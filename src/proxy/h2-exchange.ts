@@ -210,8 +210,7 @@ export class H2Exchange implements Downstream, IncomingBody {
 
   /** An answer to a head that is not served; nothing of it is in the answer. */
   refuse(status: number, message: string | undefined): void {
-    const { host, peer } = this.#connection
-    const { headers, body } = bareRefusal(host, status, message, peer.address)
+    const { headers, body } = bareRefusal(this.#connection.host, this, status, message)
     headers.add('Content-Length', String(body.length))
     this.respond(status, undefined, headers, body)
   }

@@ -7,8 +7,8 @@
 import type { Duplex } from 'node:stream'
 import { createConsumerDirectory } from '../entities/consumer-directory.ts'
 import type { BodySink, BodySource } from '../http/body.ts'
-import type { Downstream, Origin, UpstreamFailure } from '../http/exchange.ts'
-import type { HeaderList } from '../http/headers.ts'
+import type { Downstream, IncomingBody, Origin, ReceivedRequest, UpstreamFailure } from '../http/exchange.ts'
+import { HeaderList } from '../http/headers.ts'
 import { removeRequestHopByHop, removeResponseHopByHop } from '../http/hop-by-hop.ts'
 import { escapePath, hasHiddenDotSegment, normalizePath } from '../http/path.ts'
 import { webSocketKeyOf } from '../http/web-socket.ts'
@@ -30,6 +30,7 @@ import { appendVia, hostName, setForwarded } from './forwarded.ts'
 import type { HeadFacts, Refusal } from './head-checks.ts'
 import { checkHead, isRefusal } from './head-checks.ts'
 import { removeIdentityHeaders } from './identity-hygiene.ts'
+import type { BadRequest } from './refusal.ts'
 import { newRequestId } from './request-id.ts'
 import type { ProxyRuntime } from './runtime.ts'
 import type { Destination, ServiceEntity, Snapshot, StoredRoute } from './snapshot.ts'
@@ -38,6 +39,36 @@ import { tunnel } from './tunnel.ts'
 /** Serves one request. */
 export function handle(downstream: Downstream, runtime: ProxyRuntime): void {
   new Passage(downstream, runtime).begin()
+}
+
+/**
+ * The log phase for bytes that were no request, or none for us: the global configurations run it, with a request that has neither method nor path (as in
+ * Kong). Nothing of the bytes is in it.
+ */
+export function logBadRequest({ client, status, requestId, bytes }: BadRequest, runtime: ProxyRuntime): void {
+  const record = new RequestRecord(performance.now())
+  record.endedMs = record.receivedMs
+  record.status = status
+  record.bytesSent = bytes
+  const received = { ...client, method: '', target: '', headers: new HeaderList(), body: NO_BODY_AT_ALL }
+  const context = contextWithoutRoute(received, { id: requestId, startedAtMs: Date.now(), record, renderError: RENDER_ERROR }, runtime)
+  context.response.status = status
+  runLog(context, runtime.snapshot?.noRoutePlan.fixed ?? [])
+  runtime.onFinished(context)
+}
+
+/** For what is not served: nothing of its head is believed. */
+function contextWithoutRoute(
+  received: ReceivedRequest,
+  parts: Pick<ConstructorParameters<typeof RequestContext>[0], 'id' | 'startedAtMs' | 'record' | 'renderError'>,
+  { snapshot, trust, log }: ProxyRuntime,
+): RequestContext {
+  const { peer, headers, proxied } = received
+  const clientAddress = trust.isTrusted(peer.address) ? trust.toldAddress(peer.address, headers, proxied) : peer.address
+  const request = new ClientRequest(received, { rawPath: '', path: '/', query: '', host: '', clientAddress, port: 0 })
+  const context = new RequestContext({ ...parts, request, consumers: snapshot?.consumers ?? NO_CONSUMERS, log })
+  if (snapshot !== null) context.credentialNames = snapshot.credentialNames
+  return context
 }
 
 class Passage implements ForwardListener {
@@ -427,26 +458,9 @@ class Passage implements ForwardListener {
       this.#id,
       this.#runtime.errorDefaultType,
     )
-    const snapshot = this.#runtime.snapshot
-    const request = new ClientRequest(this.#downstream, {
-      rawPath: '',
-      path: '/',
-      query: '',
-      host: '',
-      clientAddress: this.#downstream.peer.address,
-      port: 0,
-    })
-    this.#context = new RequestContext({
-      id: this.#id,
-      startedAtMs: this.#startedAtMs,
-      request,
-      record: this.#record,
-      consumers: snapshot?.consumers ?? NO_CONSUMERS,
-      log: this.#runtime.log,
-      renderError: () => ({ contentType, body }),
-    })
-    if (snapshot !== null) this.#context.credentialNames = snapshot.credentialNames
-    this.#instances = snapshot?.noRoutePlan.fixed ?? []
+    const parts = { id: this.#id, startedAtMs: this.#startedAtMs, record: this.#record, renderError: () => ({ contentType, body }) }
+    this.#context = contextWithoutRoute(this.#downstream, parts, this.#runtime)
+    this.#instances = this.#runtime.snapshot?.noRoutePlan.fixed ?? []
     this.#context.exit(refusal.status, body, [['Content-Type', contentType], ...CLOSE])
     this.#answer()
   }
@@ -591,6 +605,14 @@ function linesSize(headers: HeaderList): number {
 }
 
 const EMPTY = new Uint8Array(0)
+const NO_BODY_AT_ALL: IncomingBody = {
+  framing: 'none',
+  length: 0,
+  collect: async () => ({ bytes: Buffer.alloc(0), complete: true }),
+  read: (sink) => sink.onEnd(),
+  resume() {},
+  discard() {},
+}
 const NO_NAMES: ReadonlySet<string> = new Set()
 const CLOSE: readonly (readonly [string, string])[] = [['Connection', 'close']]
 const CLOSING = new Set([400, 408, 413])

@@ -8,6 +8,7 @@ export interface AccessFacts {
   readonly address: string
   /** Epoch milliseconds of the request's first byte. */
   readonly startedAtMs: number
+  /** '' where there was no request to speak of. */
   readonly method: string
   /** Free of credentials: see `redactTarget` of http/query.ts. */
   readonly target: string
@@ -25,7 +26,7 @@ export interface AccessFacts {
 export function accessLine(facts: AccessFacts): string {
   const { address, startedAtMs, method, target, version, status, bytes, referer, agent, requestId } = facts
   const id = requestId === undefined ? '' : ` kong_request_id: "${requestId}"`
-  const request = quote(`${method} ${target} HTTP/${version}`)
+  const request = method === '' ? '-' : quote(`${method} ${target} HTTP/${version}`)
   return `${address} - - [${time(startedAtMs)}] "${request}" ${status} ${bytes} "${quote(referer)}" "${quote(agent)}"${id}\n`
 }
 

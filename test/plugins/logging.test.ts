@@ -6,7 +6,7 @@ import { type EchoUpstream, startEchoUpstream } from '../../demo/echo-upstream.t
 import { type Gateway, type GatewayOptions, startGateway } from '../support/gateway.ts'
 import { createHttpClient, type HttpClient, type HttpResponse } from '../support/http-client.ts'
 import { unusedPort } from '../support/ports.ts'
-import { RawConnection } from '../support/raw-client.ts'
+import { headerOf, RawConnection } from '../support/raw-client.ts'
 import { startRawUpstream } from '../support/raw-upstream.ts'
 import { type AnswerFunction, type StubAnswer, type StubIntrospection, startStubIntrospection } from '../support/stub-introspection.ts'
 import { until } from '../support/until.ts'
@@ -145,6 +145,20 @@ describe('an entry', () => {
   test('is made also where no route matches', async () => {
     const [entry] = await entryOf('GET', '/nowhere')
     assert.deepEqual([entry.response.status, entry.source, entry.upstream_uri, entry.route], [404, 'kong', '', undefined])
+  })
+
+  test('is made also of bytes that are no request, without any of them, and so is a line of the access log', async () => {
+    sink.server.reset()
+    await using client = await RawConnection.open(world.gateway.proxyPort)
+    client.send('GET /secret HTTP/1.1\r\nHost: a\r\nAuthorization : Bearer secret\r\n\r\n')
+    const response = await client.readResponse()
+    await sink.server.received(1)
+    const entry = sink.entries[0] as Entry
+    const { request } = entry
+    assert.deepEqual([entry.response.status, entry.source, entry.route, entry.client_ip], [400, 'kong', undefined, '127.0.0.1'])
+    assert.deepEqual([request.method, request.headers, request.id], ['', {}, headerOf(response, 'x-kong-request-id')])
+    assert.doesNotMatch(JSON.stringify(entry), /secret/)
+    await world.gateway.waitForOutput(new RegExp(`127\\.0\\.0\\.1 - - \\[[^\\]]+\\] "-" 400 \\d+ "-" "-" kong_request_id: "${request.id}"`))
   })
 
   test('tells each attempt at an upstream that refuses', async () => {
