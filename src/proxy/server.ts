@@ -106,7 +106,7 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
     else this.#accept(socket)
   }
 
-  /** Cuts connections on which nothing is under way, oldest first, as nginx does: who holds them must not keep others out. False where there are none. */
+  /** Cuts connections on which no request is under way, oldest first, as nginx does: who holds them must not keep others out. False where there are none. */
   #makeRoom(): boolean {
     if (this.#room > 0) {
       this.#room--
@@ -114,19 +114,26 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
     }
     const nowMs = Date.now()
     if (nowMs < this.#fullUntilMs) return false
-    let found = 0
-    for (const connection of this.#connections) {
-      if (!connection.isIdle) continue
-      this.#connections.delete(connection)
-      connection.destroy()
-      if (++found >= this.options.capacity.limit / ROOM) break
-    }
+    // Whoever has sent a part of a head and no more keeps others out just as well; honest heads come whole, or nearly.
+    const found = this.#cut((connection) => connection.isIdle) || this.#cut((connection) => connection.isReading)
     if (found === 0) {
       this.#fullUntilMs = nowMs + FULL_MS
       return false
     }
     this.#room = found - 1
     return true
+  }
+
+  /** Cuts the oldest connections of a kind. @returns how many */
+  #cut(isOfKind: (connection: FrontConnection) => boolean): number {
+    let count = 0
+    for (const connection of this.#connections) {
+      if (!isOfKind(connection)) continue
+      this.#connections.delete(connection)
+      connection.destroy()
+      if (++count >= this.options.capacity.limit / ROOM) break
+    }
+    return count
   }
 
   /** Where nobody waits for a handshake, and not too many were told lately, the client is told why. */

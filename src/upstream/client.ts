@@ -9,6 +9,7 @@
  *
  * A herd, or more load than the gateway can bear, would otherwise open a connection for each request, which costs more than the request, and close it after it.
  */
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { connect, Socket } from 'node:net'
 import { checkServerIdentity, connect as connectTls, type TLSSocket } from 'node:tls'
 import { LRUCache } from 'lru-cache'
@@ -174,7 +175,7 @@ class PooledClient implements UpstreamClient, ConnectionOwner {
 
   /** A resumed session stands for a chain that was looked at when the session began. */
   #chainViolation(tls: UpstreamTls, socket: TLSSocket): Error | undefined {
-    if (!tls.verify || socket.isSessionReused()) return undefined
+    if (!tls.verify || tls.verifyDepth === Number.POSITIVE_INFINITY || socket.isSessionReused()) return undefined
     const leaf = socket.getPeerX509Certificate()
     if (leaf !== undefined && this.#contexts.intermediates(tls, leaf) <= tls.verifyDepth) return undefined
     return Object.assign(new Error('certificate chain too long'), { code: 'CERT_CHAIN_TOO_LONG' })
@@ -252,7 +253,10 @@ class Pool {
     if (this.#left > 0 || exchange.isStream) {
       this.#left--
       exchange.open()
-    } else this.#waiting.push(exchange)
+    } else {
+      exchange.wait()
+      this.#waiting.push(exchange)
+    }
     this.#turn ??= setTimeout(() => this.#nextTurn(), BURST_MS)
     return exchange
   }
@@ -318,6 +322,8 @@ class Connecting implements UpstreamCall {
   #connection: UpstreamConnection | null = null
   #socket: Socket | null = null
   #settled = false
+  /** Runs what the exchange opens later as if it were opened now, so that what is traced of it is its own. */
+  #inContext: ReturnType<typeof AsyncLocalStorage.snapshot> | null = null
 
   constructor(client: PooledClient, request: UpstreamRequest, head: string, handler: UpstreamHandler) {
     this.isStream = request.webSocketKey !== null
@@ -336,16 +342,25 @@ class Connecting implements UpstreamCall {
     return !this.#settled && this.#socket === null
   }
 
+  /** It is opened later, or gets the connection of another. */
+  wait(): void {
+    this.#inContext = AsyncLocalStorage.snapshot()
+  }
+
   /** Opens a connection of its own. */
   open(): void {
-    this.#socket = this.#client.open(
+    this.#socket = this.#inContext === null ? this.#connect() : this.#inContext(() => this.#connect())
+    // After a late failure nobody listens any more.
+    this.#socket.on('error', () => {})
+  }
+
+  #connect(): Socket {
+    return this.#client.open(
       this.#request.origin.key,
       this.#request,
       (connection) => this.take(connection),
       (error) => this.#fail(error),
     )
-    // After a late failure nobody listens any more.
-    this.#socket.on('error', () => {})
   }
 
   /** Goes on over this connection. */

@@ -62,11 +62,16 @@ describe('a worker at its limit', () => {
     }
   }
 
-  async function connections(): Promise<{ active: number; accepted: number; handled: number }> {
+  async function connections(): Promise<{ active: number; accepted: number; handled: number; reading: number }> {
     const { json } = await gateway.admin('GET', '/status')
     const server = (json as { server?: Record<string, number> } | null)?.server ?? {}
-    const { connections_active: active = 0, connections_accepted: accepted = 0, connections_handled: handled = 0 } = server
-    return { active, accepted, handled }
+    const {
+      connections_active: active = 0,
+      connections_accepted: accepted = 0,
+      connections_handled: handled = 0,
+      connections_reading: reading = 0,
+    } = server
+    return { active, accepted, handled, reading }
   }
 
   test('cuts idle connections, oldest first, for those that come', async () => {
@@ -83,6 +88,23 @@ describe('a worker at its limit', () => {
       await (clients[0] as RawConnection).readUntilClose()
     } finally {
       for (const client of clients) client.destroy()
+    }
+    await until(async () => (await connections()).active === 0, 'the connections to end')
+  })
+
+  test('cuts connections whose head does not come on, where none is idle', async () => {
+    const slow = await Promise.all(Array.from({ length: LIMIT }, open))
+    try {
+      for (const client of slow) client.send('GET / HTTP/1.1\r\nX: ')
+      await until(async () => (await connections()).reading === LIMIT, 'the beginnings of the heads')
+      await using client = await open()
+      client.send(REQUEST)
+      await until(() => held.length === 1, 'the request')
+      held.pop()?.()
+      assert.equal((await client.readResponse()).status, 200)
+      assert.equal(slow.filter(({ ended }) => ended).length, 1)
+    } finally {
+      for (const client of slow) client.destroy()
     }
     await until(async () => (await connections()).active === 0, 'the connections to end')
   })
