@@ -39,7 +39,7 @@ const MAX_INVALID_FRAMES = 128
 const PSEUDO_FIELDS = 4
 /** Stands for all streams in a GOAWAY that is only a warning. */
 const MAX_STREAM_ID = 2 ** 31 - 1
-/** A client that does not answer the PING behind the warning is taken to have read it by then. */
+/** By then, a client has read the warning, and what it had sent before has come. */
 const WARNING_MS = 1000
 /** Megabytes of all that waits in a session; above it new streams are refused. */
 const SESSION_MEGABYTES = 32
@@ -211,8 +211,8 @@ export class H2Connection implements FrontConnection {
   }
 
   /**
-   * Takes no new streams and ends with the last one. The client is warned first, so that the streams that it opens before it reads the warning are served; its
-   * answer to a PING shows that it has read it (RFC 9113 section 6.8).
+   * Takes no new streams and ends with the last one. The client is warned first, so that the streams that it opens before it reads the warning are served
+   * (RFC 9113 section 6.8). An answer to a PING would not show that none of these is on its way any more: it may overtake them.
    */
   close(): void {
     if (this.#state !== 'open') return
@@ -221,16 +221,9 @@ export class H2Connection implements FrontConnection {
     const session = this.#session
     if (session.destroyed) return
     session.goaway(constants.NGHTTP2_NO_ERROR, MAX_STREAM_ID)
-    const timer = setTimeout(() => this.#closeSession(), WARNING_MS)
-    const sent = session.ping(() => {
-      clearTimeout(timer)
-      this.#closeSession()
-    })
-    if (!sent) this.#closeSession()
-  }
-
-  #closeSession(): void {
-    if (!this.#session.closed && !this.#session.destroyed) this.#session.close()
+    setTimeout(() => {
+      if (!session.destroyed) session.close()
+    }, WARNING_MS).unref()
   }
 
   destroy(): void {

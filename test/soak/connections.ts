@@ -42,7 +42,8 @@ export interface Place {
 }
 
 function breakOf(error: unknown, headSeen: boolean): BreakError {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+  const told = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+  const code = /NGHTTP2_[A-Z_]+/.exec(String(error))?.[0] ?? told
   return new BreakError({ code, timedOut: /TIMEOUT/.test(code), headSeen })
 }
 
