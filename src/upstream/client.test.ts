@@ -11,13 +11,9 @@ import { HeaderList } from '../http/headers.ts'
 import { createUpstreamClient } from './client.ts'
 import { createResolver } from './resolver.ts'
 
-test('a head that must not be written fails where it is sent, and takes neither a new nor a kept connection', async () => {
-  let connections = 0
-  const server = createServer((_, response) => response.end('x')).on('connection', () => connections++)
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  const { port } = server.address() as AddressInfo
-  const client = createUpstreamClient({ resolver: createResolver(), poolSize: 1, keepaliveIdleMs: 0, keepaliveMaxRequests: 0 })
-  const request = (value: string): UpstreamRequest => ({
+/** A request without a body. */
+function requestTo(port: number, value: string, connectTimeoutMs = 10_000): UpstreamRequest {
+  return {
     origin: {
       protocol: 'http',
       host: '127.0.0.1',
@@ -25,7 +21,7 @@ test('a head that must not be written fails where it is sent, and takes neither 
       serverName: null,
       checkedName: '127.0.0.1',
       tls: null,
-      connectTimeoutMs: 10_000,
+      connectTimeoutMs,
       key: 'x',
     },
     method: 'GET',
@@ -36,7 +32,16 @@ test('a head that must not be written fails where it is sent, and takes neither 
     webSocketKey: null,
     readTimeoutMs: 10_000,
     writeTimeoutMs: 10_000,
-  })
+  }
+}
+
+test('a head that must not be written fails where it is sent, and takes neither a new nor a kept connection', async () => {
+  let connections = 0
+  const server = createServer((_, response) => response.end('x')).on('connection', () => connections++)
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const { port } = server.address() as AddressInfo
+  const client = createUpstreamClient({ resolver: createResolver(), poolSize: 1, keepaliveIdleMs: 0, keepaliveMaxRequests: 0 })
+  const request = (value: string): UpstreamRequest => requestTo(port, value)
   const never = () => assert.fail('was told of an exchange that did not begin')
   const refused = { onEarlyHints: never, onHead: never, onSwitch: never, onData: never, onPause: never, onEnd: never, onFailure: never }
   const answered = () =>
@@ -68,37 +73,15 @@ function sendMany(port: number, count: number, connectTimeoutMs = 10_000) {
   const client = createUpstreamClient({ resolver: createResolver(), poolSize: 512, keepaliveIdleMs: 0, keepaliveMaxRequests: 0 })
   const outcomes: ('answered' | UpstreamFailure)[] = []
   const calls = Array.from({ length: count }, () =>
-    client.send(
-      {
-        origin: {
-          protocol: 'http',
-          host: '127.0.0.1',
-          port,
-          serverName: null,
-          checkedName: '127.0.0.1',
-          tls: null,
-          connectTimeoutMs,
-          key: 'x',
-        },
-        method: 'GET',
-        path: '/',
-        headers: HeaderList.fromRaw(['Host', 'a']),
-        body: null,
-        bodyLength: 0,
-        webSocketKey: null,
-        readTimeoutMs: 10_000,
-        writeTimeoutMs: 10_000,
-      },
-      {
-        onEarlyHints() {},
-        onHead() {},
-        onSwitch: () => assert.fail('switched'),
-        onData: () => true,
-        onPause() {},
-        onEnd: () => outcomes.push('answered'),
-        onFailure: (failure) => outcomes.push(failure),
-      },
-    ),
+    client.send(requestTo(port, 'x', connectTimeoutMs), {
+      onEarlyHints() {},
+      onHead() {},
+      onSwitch: () => assert.fail('switched'),
+      onData: () => true,
+      onPause() {},
+      onEnd: () => outcomes.push('answered'),
+      onFailure: (failure) => outcomes.push(failure),
+    }),
   )
   return { client, outcomes, calls }
 }
