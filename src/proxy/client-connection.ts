@@ -600,7 +600,8 @@ class Exchange implements Downstream, IncomingBody {
     if (status < 200) throw new UnsafeHeadError('the status is not one of a final response')
     const { host } = this.#connection
     const connection = headers.get('connection')
-    // A body that nobody asked for by `100 Continue` may or may not follow.
+    // A body that nobody asked for by `100 Continue` may or may not follow; one that is too long to be read past is not read.
+    this.#closes ||= this.#left > DISCARD_BYTES
     this.#closes ||= !this.#keepsAlive || this.#connection.mustClose || this.#awaitsContinue || connection?.toLowerCase() === 'close'
     const length = this.#lengthOf(status, headers)
     this.#answer = length.kind

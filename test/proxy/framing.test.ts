@@ -524,6 +524,18 @@ describe('an early answer leaves no body behind to be read as a request', () => 
     )
   })
 
+  test('a declared body that is too long to be read past closes the connection, and the answer says so', async () => {
+    for (const [bytes, connectionLine] of [
+      [65_536, 'keep-alive'],
+      [65_537, 'close'],
+    ] as const) {
+      await using connection = await RawConnection.open(gateway.proxyPort)
+      connection.send(head('POST /closed HTTP/1.1', 'Host: api.test', `Content-Length: ${bytes}`))
+      const response = await connection.readFinalResponse()
+      assert.deepEqual([response.status, headerOf(response, 'connection')], [403, connectionLine])
+    }
+  })
+
   test('a chunked body that is refused is read and dropped, and the connection goes on', async () => {
     upstream.reset()
     await using connection = await RawConnection.open(gateway.proxyPort)
