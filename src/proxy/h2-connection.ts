@@ -2,7 +2,7 @@
  * One connection of a client that speaks HTTP/2 (RFC 9113). Frames, HPACK and flow control are those of `node:http2`; here is what a gateway adds: which
  * sessions and streams are let live, and for how long. What a stream does is in h2-exchange.ts.
  *
- *   no stream ──HEADERS──> streams under way ──last one closed──> no stream ──keepalive_timeout──> GOAWAY, twice ──lingering_timeout──> cut
+ *   no stream ──HEADERS──> streams under way ──last one closed──> no stream ──keepalive_timeout──> GOAWAY ──lingering_timeout──> cut
  *
  * Deadlines, looked at by the front's sweep:
  *   no stream ever      client_header_timeout
@@ -37,10 +37,6 @@ const RESETS_PER_S = 16
 const MAX_INVALID_FRAMES = 128
 /** Pseudo-header fields beside the lines that are counted. */
 const PSEUDO_FIELDS = 4
-/** Stands for all streams in a GOAWAY that is only a warning. */
-const MAX_STREAM_ID = 2 ** 31 - 1
-/** By then, a client has read the warning, and what it had sent before has come. */
-const WARNING_MS = 1000
 /** Megabytes of all that waits in a session; above it new streams are refused. */
 const SESSION_MEGABYTES = 32
 
@@ -211,19 +207,16 @@ export class H2Connection implements FrontConnection {
   }
 
   /**
-   * Takes no new streams and ends with the last one. The client is warned first, so that the streams that it opens before it reads the warning are served
-   * (RFC 9113 section 6.8). An answer to a PING would not show that none of these is on its way any more: it may overtake them.
+   * Takes no new streams and ends with the last one (RFC 9113 section 6.8). Streams that came in the same read are among those that are served; those that are
+   * on their way are refused, and may be repeated: a warning without an end to it, as the RFC would have it, is nothing that `node:http2` can send.
    */
   close(): void {
     if (this.#state !== 'open') return
     this.#state = 'closing'
     this.#waitForClose()
-    const session = this.#session
-    if (session.destroyed) return
-    session.goaway(constants.NGHTTP2_NO_ERROR, MAX_STREAM_ID)
-    setTimeout(() => {
-      if (!session.destroyed) session.close()
-    }, WARNING_MS).unref()
+    setImmediate(() => {
+      if (!this.#session.destroyed) this.#session.close()
+    })
   }
 
   destroy(): void {

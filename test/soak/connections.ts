@@ -122,11 +122,26 @@ export function h2Places(origin: string, count: number): Place[] {
   return Array.from({ length: count }, () => place)
 }
 
-async function h2Exchange(session: () => ClientHttp2Session, { method, path, headers, body, chunked }: Request): Promise<Answer> {
+/** How a refused stream ends: with an error, or without a word. */
+const REFUSED = new Set(['NGHTTP2_REFUSED_STREAM', `H2_CLOSED_${constants.NGHTTP2_REFUSED_STREAM}`])
+
+/** Sends a request, and again where it was refused because the connection was ending: that it was not looked at is certain (RFC 9113 section 8.7). */
+async function h2Exchange(session: () => ClientHttp2Session, request: Request): Promise<Answer> {
+  for (;;) {
+    const used = session()
+    try {
+      return await h2Attempt(used, request)
+    } catch (error) {
+      if (!(used.closed && error instanceof BreakError && REFUSED.has(error.detail.code))) throw error
+    }
+  }
+}
+
+async function h2Attempt(session: ClientHttp2Session, { method, path, headers, body, chunked }: Request): Promise<Answer> {
   let headSeen = false
   try {
     const length = body === null || chunked ? {} : { 'content-length': String(body.length) }
-    const stream = session().request({ ':method': method, ':path': path, ...length, ...headers }, { endStream: body === null })
+    const stream = session.request({ ':method': method, ':path': path, ...length, ...headers }, { endStream: body === null })
     stream.setTimeout(PATIENCE_MS, () => stream.destroy(Object.assign(new Error('no answer'), { code: 'TIMEOUT' })))
     const cut = once(stream, 'aborted').then(() => Promise.reject(Object.assign(new Error('aborted'), { code: 'ABORTED' })))
     cut.catch(() => undefined)
