@@ -4,12 +4,13 @@ import { cpuSeconds } from './processes.ts'
 import type { Pace, Row } from './question.ts'
 import { format, type Summary, summarise, summarisePairs } from './summary.ts'
 
-/** Connections that the load is sent over: enough to keep one worker busy. */
+/** Connections that the load is sent over where a subject does not say: enough to keep one worker busy. */
 export const CONNECTIONS = 32
 
 /** Something that answers requests. */
 export interface Subject extends Omit<Load, 'connections' | 'seconds'> {
   readonly name: string
+  readonly connections?: number
   /** The processes whose CPU time counts: all that serve, none that only start them. */
   pids(): readonly number[]
 }
@@ -23,7 +24,7 @@ export interface Sample extends Outcome {
 export async function measure(subject: Subject, seconds: number): Promise<Sample> {
   const pids = subject.pids()
   const before = cpuSeconds(pids)
-  const outcome = await flood({ ...subject, connections: CONNECTIONS, seconds })
+  const outcome = await flood({ connections: CONNECTIONS, ...subject, seconds })
   const spent = cpuSeconds(pids) - before
   if (outcome.requests === 0) throw new Error(`${subject.name}: no request was answered`)
   return { ...outcome, cpuUsPerRequest: (spent * 1e6) / outcome.requests }

@@ -25,7 +25,12 @@ export const question: Question = {
     const outcomes = new Map<number, Outcome[]>(LOADS.map((times) => [times, []]))
     for (let round = 0; round < rounds; round++) {
       for (const [times, own] of outcomes) {
-        const pressure = await press({ url: stage.url('orders'), headers: AUTHORIZATION, connections: times * LIMIT, seconds: Math.max(seconds, LEAST_SECONDS) })
+        const pressure = await press({
+          url: stage.url('orders'),
+          headers: AUTHORIZATION,
+          connections: times * LIMIT,
+          seconds: Math.max(seconds, LEAST_SECONDS),
+        })
         own.push({ ...pressure, memoryMb: memoryBytes(stage.workers) / MB })
       }
     }

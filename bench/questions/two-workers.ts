@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import { cpuRow, measureInRounds, timesAsFast } from '../measure.ts'
+import { CONNECTIONS, cpuRow, measureInRounds, type Subject, timesAsFast } from '../measure.ts'
 import type { Question } from '../question.ts'
 import { startStage } from '../stage.ts'
 import { format, scale, summarisePairs } from '../summary.ts'
@@ -13,7 +13,9 @@ export const question: Question = {
   async run(pace) {
     await using one = await startStage({ ownCore: false })
     await using two = await startStage({ workers: 2, ownCore: false })
-    const [single, double] = [one.subject('one worker', 'orders'), two.subject('two workers', 'orders')]
+    const single = one.subject('one worker', 'orders')
+    // As many for each worker.
+    const double: Subject = { ...two.subject('two workers', 'orders'), connections: 2 * CONNECTIONS }
     const samples = await measureInRounds([single, double], pace)
     const [alone = [], together = []] = [samples.get(single), samples.get(double)]
     const throughput = summarisePairs(together, alone, (both, first) => both.requestsPerS / first.requestsPerS)
@@ -32,7 +34,10 @@ export const question: Question = {
           bound: 1.8,
         },
       ],
-      notes: [`Throughput as measured: ${format(throughput.median)} × one worker; what limits it is ${limit}.`],
+      notes: [
+        `${CONNECTIONS} connections for each worker.`,
+        `Throughput as measured: ${format(throughput.median)} × one worker; what limits it is ${limit}.`,
+      ],
     }
   },
 }
