@@ -38,6 +38,7 @@ export function encodeForm(pairs: Pairs): string {
 
 /** Puts `entries` in place of every pair of their names; pairs of other names keep their place. Names of headers compare without case. */
 export function replacePairs(pairs: Pairs, entries: Pairs, sameName: 'exact' | 'any-case' = 'exact'): Pairs {
+  if (entries.length === 0) return pairs
   const key = (name: string): string => (sameName === 'exact' ? name : name.toLowerCase())
   const replaced = new Set(entries.map(([name]) => key(name)))
   return [...pairs.filter(([name]) => !replaced.has(key(name))), ...entries]
@@ -67,6 +68,7 @@ export interface AddedParameters {
  * reads the last of two would see different requests (RFC 6749 section 3.2). A name given several times by one side stays repeated.
  */
 export function addParameters(computed: Pairs, added: AddedParameters): Pairs {
+  if ((added.trusted?.length ?? 0) === 0 && (added.untrusted?.length ?? 0) === 0) return computed
   const protectedNames = new Set(computed.map(([name]) => name).filter((name) => !added.replaceable.has(name)))
   const trusted = (added.trusted ?? []).filter(([name]) => !protectedNames.has(name))
   const ours = replacePairs(computed, trusted)

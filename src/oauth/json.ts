@@ -1,12 +1,12 @@
 /**
  * The one way in which this folder reads JSON of a peer (RFC 8259), so that a cache and a decision never see different things: UTF-8 only, the last
- * of several members with one name wins, objects have no prototype, so that `__proto__` and `constructor` are ordinary members.
+ * of several members with one name wins, objects inherit nothing, so that `__proto__` and `constructor` are ordinary members.
  */
 
 /** Any JSON value. */
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | JsonObject
 
-/** A JSON object without a prototype: a member that is not there is `undefined`, whatever its name. */
+/** A JSON object that inherits nothing: a member that is not there is `undefined`, whatever its name. */
 export interface JsonObject {
   readonly [member: string]: JsonValue | undefined
 }
@@ -48,11 +48,22 @@ export function textsOf(value: JsonValue | undefined): readonly string[] | undef
   return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : undefined
 }
 
+/**
+ * An object that inherits nothing: its prototype is an empty object without one. The engine keeps it as compact as any object of a class, which those of
+ * `Object.create(null)` are not.
+ */
+class Bare {
+  [member: string]: JsonValue
+}
+Object.setPrototypeOf(Bare.prototype, null)
+Reflect.deleteProperty(Bare.prototype, 'constructor')
+
 function withoutPrototypes(value: unknown, depth: number): JsonValue {
   if (depth > MAX_DEPTH) throw new RangeError('JSON is nested too deeply')
   if (value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value
   if (Array.isArray(value)) return value.map((item) => withoutPrototypes(item, depth + 1))
-  const copy: Record<string, JsonValue> = Object.create(null)
-  for (const [member, content] of Object.entries(value as object)) copy[member] = withoutPrototypes(content, depth + 1)
+  const source = value as Record<string, unknown>
+  const copy = new Bare()
+  for (const member of Object.keys(source)) copy[member] = withoutPrototypes(source[member], depth + 1)
   return copy
 }
