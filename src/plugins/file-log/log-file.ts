@@ -1,6 +1,6 @@
 /**
- * A file to which lines are appended. Lines that come while a write is under way go out together in the next one, each write in one piece at the end of the
- * file (O_APPEND), so that several processes may append to one file without mixing lines.
+ * A file to which lines are appended: gathered for some milliseconds, then written in one piece at the end of the file (O_APPEND), so that several processes may
+ * append to one file without mixing lines.
  *
  * A file that cannot be opened or written costs the lines at hand, not the gateway: what waits is bounded, what is lost is counted, and the failure is logged
  * when it begins and then at most once a minute.
@@ -10,6 +10,8 @@ import { promisify } from 'node:util'
 import type { Log } from '../../telemetry/log.ts'
 import { errorText } from '../../util/errors.ts'
 
+/** Milliseconds for which lines are gathered: under load a write for each turn of the event loop costs more than the lines. */
+const GATHERING_MS = 20
 /** Bytes of lines that may wait. */
 const MAX_WAITING_BYTES = 8_388_608
 const REPORT_MS = 60_000
@@ -95,14 +97,13 @@ export class LogFile {
   }
 
   async #writeAll(): Promise<void> {
-    // Lines of the same turn of the event loop go out together.
-    await new Promise((resolve) => setImmediate(resolve))
-    while (this.#waiting.length > 0) {
+    do {
+      await new Promise((resolve) => setTimeout(resolve, GATHERING_MS))
       const lines = this.#waiting
       this.#waiting = []
       this.#waitingBytes = 0
       await this.#writeLines(lines)
-    }
+    } while (this.#waiting.length > 0)
     this.#writing = null
   }
 
