@@ -3,6 +3,8 @@
  * of several members with one name wins, objects inherit nothing, so that `__proto__` and `constructor` are ordinary members.
  */
 
+import { Members } from '../util/members.ts'
+
 /** Any JSON value. */
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | JsonObject
 
@@ -48,22 +50,12 @@ export function textsOf(value: JsonValue | undefined): readonly string[] | undef
   return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : undefined
 }
 
-/**
- * An object that inherits nothing: its prototype is an empty object without one. The engine keeps it as compact as any object of a class, which those of
- * `Object.create(null)` are not.
- */
-class Bare {
-  [member: string]: JsonValue
-}
-Object.setPrototypeOf(Bare.prototype, null)
-Reflect.deleteProperty(Bare.prototype, 'constructor')
-
 function withoutPrototypes(value: unknown, depth: number): JsonValue {
   if (depth > MAX_DEPTH) throw new RangeError('JSON is nested too deeply')
   if (value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value
   if (Array.isArray(value)) return value.map((item) => withoutPrototypes(item, depth + 1))
   const source = value as Record<string, unknown>
-  const copy = new Bare()
+  const copy = new Members<JsonValue>()
   for (const member of Object.keys(source)) copy[member] = withoutPrototypes(source[member], depth + 1)
   return copy
 }

@@ -4,13 +4,13 @@ import { type FakeRequest, fakeContext } from '../../test/support/fake-context.t
 import { HeaderList } from '../http/headers.ts'
 import type { RequestContext } from './context.ts'
 import { gatherCredentialNames } from './credential-names.ts'
-import { logEntry } from './log-entry.ts'
+import { entryText, logEntry } from './log-entry.ts'
 
 const ALICE = { id: 'c-1', username: 'alice', custom_id: null, tags: null }
 
 /** What goes over the wire: null prototypes and absent members do not count. */
 function entryOf(context: RequestContext, fields: Parameters<typeof logEntry>[1] = []): Record<string, unknown> {
-  return JSON.parse(JSON.stringify(logEntry(context, fields)))
+  return JSON.parse(entryText(logEntry(context, fields)))
 }
 
 /** A request that an upstream answered in its second attempt. */

@@ -12,6 +12,7 @@ import type { HeaderList } from '../http/headers.ts'
 import { isSecretArgument, parseQuery, redactTarget } from '../http/query.ts'
 import { withoutPort } from '../util/authority.ts'
 import { fromByteString } from '../util/bytes.ts'
+import { Members } from '../util/members.ts'
 import { setOwn } from '../util/own-property.ts'
 import type { RequestContext } from './context.ts'
 import type { Latencies, UpstreamTry } from './record.ts'
@@ -123,6 +124,23 @@ export function logEntry(context: RequestContext, fields: LoggedFields = []): Lo
   return entry
 }
 
+/** An entry as JSON. Its entities are those of many entries: each is put into text once. */
+export function entryText(entry: LogEntry): string {
+  const { route, service, consumer } = entry
+  const text = JSON.stringify({ ...entry, route: undefined, service: undefined, consumer: undefined })
+  return `${text.slice(0, -1)}${memberText('route', route)}${memberText('service', service)}${memberText('consumer', consumer)}}`
+}
+
+function memberText(name: string, entity: object | undefined): string {
+  if (entity === undefined) return ''
+  const known = texts.get(entity)
+  if (known === undefined) return `,"${name}":${JSON.stringify(entity)}`
+  if (known !== '') return `,"${name}":${known}`
+  const made = JSON.stringify(entity)
+  texts.set(entity, made)
+  return `,"${name}":${made}`
+}
+
 const NO_ATTEMPTS: { readonly tries: readonly UpstreamTry[] } = { tries: [] }
 
 /** Scheme, host without its port, the port always, and the request-target. */
@@ -219,21 +237,17 @@ function statusesOf(tries: readonly UpstreamTry[], answered: number | null): str
 
 // ------------------------------------------------------------------------------------------------------------------------------------- members
 
-/** An object in which every name is a name like others, also `__proto__`; much cheaper to fill than one without a prototype. */
-class Members<Value> {
-  [name: string]: Value
-}
-Object.setPrototypeOf(Members.prototype, null)
-Reflect.deleteProperty(Members.prototype, 'constructor')
-
 /** Entities never change, so each is gone through once. */
 const present = new WeakMap<object, LoggedEntity>()
+/** Their JSON; '' until it is first asked for. */
+const texts = new WeakMap<object, string>()
 
 function presentMembers(entity: object): LoggedEntity {
   const known = present.get(entity)
   if (known !== undefined) return known
   const made: LoggedEntity = Object.fromEntries(Object.entries(entity).filter(([, value]) => value !== null && value !== undefined))
   present.set(entity, made)
+  texts.set(made, '')
   return made
 }
 

@@ -1,7 +1,7 @@
 import { customFields } from '../../plugin/custom-fields.ts'
 import { definePlugin } from '../../plugin/define.ts'
 import type { PluginKit } from '../../plugin/kit.ts'
-import { type LoggedFields, logEntry } from '../../plugin/log-entry.ts'
+import { entryText, type LoggedFields, logEntry } from '../../plugin/log-entry.ts'
 import { LogFile } from './log-file.ts'
 import { type Config, schema } from './schema.ts'
 
@@ -27,7 +27,7 @@ export default definePlugin({
     }
   },
   log(context, { file, fields }) {
-    file.append(JSON.stringify(logEntry(context, fields)))
+    file.append(entryText(logEntry(context, fields)))
   },
   close: ({ release }) => release(),
 })

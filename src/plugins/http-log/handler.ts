@@ -2,7 +2,7 @@ import type { HttpClient, HttpRequest } from '../../oauth/http.ts'
 import { customFields } from '../../plugin/custom-fields.ts'
 import { definePlugin } from '../../plugin/define.ts'
 import type { PluginKit } from '../../plugin/kit.ts'
-import { type LoggedFields, logEntry } from '../../plugin/log-entry.ts'
+import { entryText, type LoggedFields, logEntry } from '../../plugin/log-entry.ts'
 import { Queue, type QueueLimits, queuesOf } from '../../plugin/queue.ts'
 import { queueLimits } from '../../plugin/queue-schema.ts'
 import { toByteString } from '../../util/bytes.ts'
@@ -24,7 +24,7 @@ export default definePlugin({
   configure,
   log(context, { queue, fields }) {
     if (queue === null) return
-    const entry = JSON.stringify(logEntry(context, fields))
+    const entry = entryText(logEntry(context, fields))
     queue.add(entry, Buffer.byteLength(entry))
   },
   close: ({ release }) => release(),
