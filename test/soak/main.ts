@@ -71,7 +71,8 @@ async function soak(): Promise<number> {
   await using gateway = await startGateway({
     database: 'off',
     workers: WORKERS,
-    logLevel: 'warn',
+    // What is said at each restart of the upstream would push out of the output that a worker died.
+    logLevel: 'error',
     declarative: configuration(upstream.port, introspectionUrl, false),
     env: {
       SALLYPORT_PROXY_LISTEN: '127.0.0.1:0, 127.0.0.1:0 ssl http2',
