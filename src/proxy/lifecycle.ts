@@ -50,7 +50,8 @@ export function logBadRequest({ client, status, requestId, bytes }: BadRequest, 
   record.endedMs = record.receivedMs
   record.status = status
   record.bytesSent = bytes
-  const received = { ...client, method: '', target: '', headers: new HeaderList(), body: NO_BODY_AT_ALL }
+  const { version, peer, local, tls, proxied } = client
+  const received = { version, peer, local, tls, proxied, method: '', target: '', headers: new HeaderList(), body: NO_BODY_AT_ALL }
   const context = contextWithoutRoute(received, { id: requestId, startedAtMs: Date.now(), record, renderError: RENDER_ERROR }, runtime)
   context.response.status = status
   runLog(context, runtime.snapshot?.noRoutePlan.fixed ?? [])
