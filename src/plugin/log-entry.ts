@@ -134,11 +134,10 @@ export function entryText(entry: LogEntry): string {
 function memberText(name: string, entity: object | undefined): string {
   if (entity === undefined) return ''
   const known = texts.get(entity)
-  if (known === undefined) return `,"${name}":${JSON.stringify(entity)}`
-  if (known !== '') return `,"${name}":${known}`
-  const made = JSON.stringify(entity)
-  texts.set(entity, made)
-  return `,"${name}":${made}`
+  const text = known || JSON.stringify(entity)
+  // What a plugin put in an entity's place is of this entry alone.
+  if (known === '') texts.set(entity, text)
+  return `,"${name}":${text}`
 }
 
 const NO_ATTEMPTS: { readonly tries: readonly UpstreamTry[] } = { tries: [] }

@@ -58,7 +58,7 @@ export function logBadRequest({ client, status, requestId, bytes }: BadRequest, 
   runtime.onFinished(context)
 }
 
-/** For what is not served: nothing of its head is believed. */
+/** For what is not served: nothing of its head is believed but what a trusted peer says of the client. */
 function contextWithoutRoute(
   received: ReceivedRequest,
   parts: Pick<ConstructorParameters<typeof RequestContext>[0], 'id' | 'startedAtMs' | 'record' | 'renderError'>,

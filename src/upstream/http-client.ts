@@ -293,7 +293,8 @@ class Exchange implements UpstreamHandler {
       return
     }
     clearTimeout(this.#timer)
-    this.#reject(new ExchangeError(codeOfFailure(failure, error), MESSAGES[failure] ?? codeOfFailure(failure, error)))
+    const code = codeOfFailure(failure, error)
+    this.#reject(new ExchangeError(code, MESSAGES[failure] ?? code))
   }
 }
 
