@@ -104,8 +104,10 @@ export interface FrontConnection {
   readonly deadlineMs: number
   /** No request is under way. */
   readonly isIdle: boolean
-  /** The head of a request is coming in. */
+  /** The head of a request, or what goes before it, is coming in. */
   readonly isReading: boolean
+  /** Since when it is idle or reading, by the host's clock. */
+  readonly sinceMs: number
   /** The sweep found the deadline passed. */
   expire(): void
   /** The front began to drain: what is under way is the last. Absent where the protocol cannot say so before its next answer does. */
@@ -142,6 +144,7 @@ export class ClientConnection implements FrontConnection {
   /** Why every request is refused, or null. */
   readonly #refusal: string | null
   #state: State = 'idle'
+  sinceMs: number
   #pending: Buffer = EMPTY
   /** Where the search for the end of a head goes on. */
   #searched = 0
@@ -167,6 +170,7 @@ export class ClientConnection implements FrontConnection {
     this.#refusal = refusal
     this.peer = { address: plainAddress(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 }
     this.local = { address: plainAddress(socket.localAddress ?? ''), port: socket.localPort ?? 0 }
+    this.sinceMs = host.nowMs
     this.deadlineMs = host.nowMs + host.options.deadlines.headMs
     socket.on('data', (chunk: Buffer) => this.#receive(chunk))
     socket.on('drain', () => this.#readerCameBack())
@@ -236,6 +240,7 @@ export class ClientConnection implements FrontConnection {
         return false
       }
       this.#state = 'head'
+      this.sinceMs = this.host.nowMs
       this.#searched = 0
       this.deadlineMs = this.host.nowMs + deadlines.headMs
     }
@@ -314,6 +319,7 @@ export class ClientConnection implements FrontConnection {
   #next(): void {
     this.#exchange = null
     this.#state = 'idle'
+    this.sinceMs = this.host.nowMs
     this.deadlineMs = this.host.nowMs + this.host.options.deadlines.keepaliveMs
     if (this.#paused) this.#holdIf(false)
     // Bytes of a pipelined request; not from within the exchange that has just ended.

@@ -155,6 +155,10 @@ export class H2Connection implements FrontConnection {
     return this.#exchanges.size === 0
   }
 
+  get sinceMs(): number {
+    return this.#idleSinceMs
+  }
+
   get deadlineMs(): number {
     if (this.#exchanges.size === 0) return this.#idleDeadlineMs
     let deadline = NEVER

@@ -116,7 +116,7 @@ function addressesOf({ remoteAddress, remotePort, localAddress, localPort }: Soc
 /** One connection until TLS is up. */
 export class Handshake implements FrontConnection {
   deadlineMs: number
-  readonly isReading = false
+  readonly sinceMs: number
   readonly proxied: ProxiedConnection | null
   readonly #host: HandshakeHost
   readonly #socket: Socket
@@ -137,6 +137,7 @@ export class Handshake implements FrontConnection {
     this.proxied = proxied
     this.#socket = socket
     this.#secure = secure
+    this.sinceMs = host.nowMs
     this.deadlineMs = host.nowMs + host.handshakeMs
     socket.on('error', () => socket.destroy())
     socket.on('close', this.#onClose)
@@ -147,6 +148,10 @@ export class Handshake implements FrontConnection {
   /** Nothing has come. */
   get isIdle(): boolean {
     return this.#received.length === 0
+  }
+
+  get isReading(): boolean {
+    return !this.isIdle
   }
 
   #peek(): void {

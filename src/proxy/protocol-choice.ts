@@ -6,6 +6,7 @@ const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1')
 
 /** A connection of which too little has come to tell. */
 export class ProtocolChoice implements FrontConnection {
+  readonly sinceMs: number
   readonly deadlineMs: number
   readonly isIdle = true
   readonly isReading = false
@@ -15,12 +16,15 @@ export class ProtocolChoice implements FrontConnection {
   #bytes: Buffer = Buffer.alloc(0)
 
   /**
+   * @param sinceMs when it came, by the front's clock
+   * @param limitMs milliseconds that its first bytes may take
    * @param choose called once, unless the connection ends before; the bytes that were read are in the socket again, which does not flow
    * @param closed called instead
    */
-  constructor(socket: Socket, deadlineMs: number, choose: (http2: boolean) => void, closed: () => void) {
+  constructor(socket: Socket, sinceMs: number, limitMs: number, choose: (http2: boolean) => void, closed: () => void) {
     this.#socket = socket
-    this.deadlineMs = deadlineMs
+    this.sinceMs = sinceMs
+    this.deadlineMs = sinceMs + limitMs
     this.#choose = choose
     this.#closed = closed
     socket.on('data', this.#receive)

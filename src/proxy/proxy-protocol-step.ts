@@ -16,6 +16,7 @@ export interface ProxyProtocolOutcome {
 
 /** A connection whose header has not come, or not whole. */
 export class ProxyProtocolStep implements FrontConnection {
+  readonly sinceMs: number
   readonly deadlineMs: number
   readonly isIdle = true
   readonly isReading = false
@@ -23,9 +24,14 @@ export class ProxyProtocolStep implements FrontConnection {
   readonly #outcome: ProxyProtocolOutcome
   #bytes: Buffer = Buffer.alloc(0)
 
-  constructor(socket: Socket, deadlineMs: number, outcome: ProxyProtocolOutcome) {
+  /**
+   * @param sinceMs when it came, by the clock of whoever keeps it
+   * @param limitMs milliseconds that the header may take
+   */
+  constructor(socket: Socket, sinceMs: number, limitMs: number, outcome: ProxyProtocolOutcome) {
     this.#socket = socket
-    this.deadlineMs = deadlineMs
+    this.sinceMs = sinceMs
+    this.deadlineMs = sinceMs + limitMs
     this.#outcome = outcome
     socket.on('data', this.#receive)
     socket.on('error', this.#destroy)
@@ -97,7 +103,7 @@ export function requireProxyHeader(server: Server, { timeoutMs, onRefused }: Pro
       clearTimeout(timer)
       waiting.delete(step)
     }
-    const step = new ProxyProtocolStep(socket, Date.now() + timeoutMs, {
+    const step = new ProxyProtocolStep(socket, Date.now(), timeoutMs, {
       arrived: () => {
         done()
         for (const listener of serve) listener.call(server, socket)

@@ -53,6 +53,11 @@ const DRAIN_GRACE_MS = 300
 const ROOM = 512
 /** Where there was no room, it is looked for again after this time. */
 const FULL_MS = 100
+/**
+ * A connection is not cut to make room before it has been idle for so long: under load each of them is for a moment, while its next request is on the way, and
+ * would be cut under it.
+ */
+const LEAST_IDLE_MS = 1000
 
 /** The answer to a client that speaks no TLS where we do (nginx, status 497). */
 const PLAIN_ON_TLS = 'The plain HTTP request was sent to HTTPS port'
@@ -106,7 +111,10 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
     else this.#accept(socket)
   }
 
-  /** Cuts connections on which no request is under way, oldest first, as nginx does: who holds them must not keep others out. False where there are none. */
+  /**
+   * Cuts connections on which nothing has been under way for a while, the longest idle first, as nginx does: who holds them must not keep others out. False where
+   * there are none.
+   */
   #makeRoom(): boolean {
     if (this.#room > 0) {
       this.#room--
@@ -124,11 +132,14 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
     return true
   }
 
-  /** Cuts the oldest connections of a kind. @returns how many */
+  /** Cuts those connections of a kind that have been so for longest. @returns how many */
   #cut(isOfKind: (connection: FrontConnection) => boolean): number {
+    let longestMs = this.nowMs - LEAST_IDLE_MS
+    for (const connection of this.#connections) if (connection.sinceMs < longestMs && isOfKind(connection)) longestMs = connection.sinceMs
     let count = 0
     for (const connection of this.#connections) {
-      if (!isOfKind(connection)) continue
+      // The clock is coarse: many have been idle for equally long.
+      if (connection.sinceMs > longestMs || !isOfKind(connection)) continue
       this.#connections.delete(connection)
       connection.destroy()
       if (++count >= this.options.capacity.limit / ROOM) break
@@ -148,7 +159,7 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
 
   #accept(socket: Socket): void {
     if (!this.options.proxyProtocol) return this.#secure(socket, null)
-    const step = new ProxyProtocolStep(socket, this.nowMs + this.options.deadlines.headMs, {
+    const step = new ProxyProtocolStep(socket, this.nowMs, this.options.deadlines.headMs, {
       arrived: (proxied) => {
         this.#connections.delete(step)
         this.#secure(socket, proxied)
@@ -185,7 +196,8 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
   #serveByFirstBytes(socket: Socket, proxied: ProxiedConnection | null): void {
     const choice = new ProtocolChoice(
       socket,
-      this.nowMs + this.options.deadlines.headMs,
+      this.nowMs,
+      this.options.deadlines.headMs,
       (http2) => {
         this.#connections.delete(choice)
         if (http2) this.#keep(new H2Connection(this, socket, { tls: null, proxied }))
