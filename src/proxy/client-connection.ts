@@ -172,7 +172,6 @@ export class ClientConnection implements FrontConnection {
     this.local = { address: plainAddress(socket.localAddress ?? ''), port: socket.localPort ?? 0 }
     this.sinceMs = host.nowMs
     this.deadlineMs = host.nowMs + host.options.deadlines.headMs
-    socket.on('data', (chunk: Buffer) => this.#receive(chunk))
     socket.on('drain', () => this.#readerCameBack())
     socket.on('end', () => this.#clientEnded())
     socket.on('error', () => socket.destroy())
@@ -189,10 +188,18 @@ export class ClientConnection implements FrontConnection {
 
   // ------------------------------------------------------------------------------------------------------------------------------- what comes in
 
-  #receive(chunk: Buffer): void {
-    if (this.#state === 'lingering' || this.#state === 'tunnel' || this.#state === 'closed') return
+  /** Bytes from the socket; lent for this call only. */
+  receive(chunk: Buffer): void {
+    if (this.#state === 'lingering' || this.#state === 'closed') return
     this.#pending = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk])
     this.#advance()
+    // Lent bytes are kept only as a copy.
+    if (this.#pending.length > 0 && this.#pending.buffer === chunk.buffer) this.#pending = Buffer.from(this.#pending)
+  }
+
+  /** Its socket is somebody else's. */
+  get isReleased(): boolean {
+    return this.#state === 'tunnel'
   }
 
   /** Goes as far as the bytes at hand allow. */
@@ -360,7 +367,7 @@ export class ClientConnection implements FrontConnection {
     this.#state = 'tunnel'
     this.deadlineMs = NEVER
     this.socket.pause()
-    if (this.#pending.length > 0) this.socket.unshift(this.#pending)
+    if (this.#pending.length > 0) this.socket.unshift(Buffer.from(this.#pending))
     this.#pending = EMPTY
     return this.socket
   }

@@ -8,10 +8,11 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { ProxiedConnection } from '../http/exchange.ts'
-import { ClientConnection, type ConnectionHost, type FrontConnection, type FrontOptions } from './client-connection.ts'
+import { type ArrivalFacts, ClientConnection, type ConnectionHost, type FrontConnection, type FrontOptions } from './client-connection.ts'
 import { plainAddress } from './forwarded.ts'
 import { H2Connection } from './h2-connection.ts'
 import { type FrontTls, type Handshake, type HandshakeHost, Handshakes, tlsFactsOf } from './handshake.ts'
+import { lendReads } from './lent-reads.ts'
 import { ProtocolChoice } from './protocol-choice.ts'
 import { ProxyProtocolStep } from './proxy-protocol-step.ts'
 
@@ -76,6 +77,8 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
   date = new Date().toUTCString()
   readonly #connections = new Set<FrontConnection>()
   readonly #handshakes: Handshakes | null
+  /** Nothing goes before HTTP/1. */
+  readonly #isPlain: boolean
   #dateSecond = 0
   /** Connections that may come for those that were cut to make room. */
   #room = 0
@@ -87,6 +90,7 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
   constructor(options: FrontOptions, tls: FrontTls | null) {
     this.options = options
     this.#handshakes = tls === null ? null : new Handshakes(this, tls)
+    this.#isPlain = tls === null && !options.proxyProtocol && !options.priorKnowledge
     this.server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.serve(socket))
     const { limit, reserve } = options.capacity
     this.server.maxConnections = limit + reserve
@@ -151,13 +155,14 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
   #turnAway(socket: Socket): void {
     const { capacity } = this.options
     capacity.turnAway()
-    const connection = new ClientConnection(this, socket, { tls: null, proxied: null })
+    const connection = this.#http1(socket, { tls: null, proxied: null })
     this.#connections.add(connection)
     if (this.#handshakes === null && capacity.takeAnswer()) connection.turnAway()
     else connection.destroy()
   }
 
   #accept(socket: Socket): void {
+    if (this.#isPlain) return this.#serveFresh(socket)
     if (!this.options.proxyProtocol) return this.#secure(socket, null)
     const step = new ProxyProtocolStep(socket, this.nowMs, this.options.deadlines.headMs, {
       arrived: (proxied) => {
@@ -185,12 +190,32 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
   /** ALPN has decided (RFC 7301); a client that did not ask speaks HTTP/1.1. */
   #serveTls(socket: TLSSocket, proxied: ProxiedConnection | null): void {
     const facts = { tls: tlsFactsOf(socket), proxied }
-    this.#keep(socket.alpnProtocol === 'h2' ? new H2Connection(this, socket, facts) : new ClientConnection(this, socket, facts))
+    this.#keep(socket.alpnProtocol === 'h2' ? new H2Connection(this, socket, facts) : this.#http1(socket, facts))
   }
 
   #serveHttp1(socket: Socket, proxied: ProxiedConnection | null): void {
-    this.#keep(new ClientConnection(this, socket, { tls: null, proxied }))
+    this.#keep(this.#http1(socket, { tls: null, proxied }))
     letFlow(socket)
+  }
+
+  #http1(socket: Socket, facts: ArrivalFacts, refusal: string | null = null): ClientConnection {
+    const connection = new ClientConnection(this, socket, facts, refusal)
+    socket.on('data', (chunk: Buffer) => connection.receive(chunk))
+    return connection
+  }
+
+  /** The same for a connection that nobody has read from. */
+  #serveFresh(accepted: Socket): void {
+    const lent = lendReads(accepted, (bytes) => {
+      // What comes after a switch of protocols is read as a stream.
+      if (connection.isReleased) return socket.push(Buffer.from(bytes))
+      connection.receive(bytes)
+      return true
+    })
+    if (lent === null) return this.#serveHttp1(accepted, null)
+    const socket = lent
+    const connection = new ClientConnection(this, socket, { tls: null, proxied: null })
+    this.#keep(connection)
   }
 
   #serveByFirstBytes(socket: Socket, proxied: ProxiedConnection | null): void {
@@ -225,7 +250,7 @@ class NetFront implements Front, ConnectionHost, HandshakeHost {
 
   onPlain(handshake: Handshake, socket: Socket): void {
     this.#connections.delete(handshake)
-    this.#connections.add(new ClientConnection(this, socket, { tls: null, proxied: handshake.proxied }, PLAIN_ON_TLS))
+    this.#connections.add(this.#http1(socket, { tls: null, proxied: handshake.proxied }, PLAIN_ON_TLS))
   }
 
   onHandshakeFailed(reason: string, peer: string): void {

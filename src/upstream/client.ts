@@ -15,6 +15,7 @@ import { checkServerIdentity, connect as connectTls, type TLSSocket } from 'node
 import { LRUCache } from 'lru-cache'
 import type { Endpoint, Origin, UpstreamCall, UpstreamClient, UpstreamHandler, UpstreamRequest, UpstreamTls } from '../http/exchange.ts'
 import type { HeadLimits } from '../http/h1/head.ts'
+import { ReadBuffer } from '../http/read-buffer.ts'
 import { type ConnectionOwner, failureOf, headOf, UpstreamConnection } from './connection.ts'
 import type { Resolver } from './resolver.ts'
 import { SecureContexts } from './secure-context.ts'
@@ -44,8 +45,6 @@ const BURST = 64
 const BURST_MS = 10
 /** As many turns may requests wait for connections that become free, before more are opened for them. */
 const PATIENCE_TURNS = 8
-/** Bytes of one read. Shared by all connections: what is read is used up before the next read. */
-const READ_BYTES = 65_536
 
 type Opened = (connection: UpstreamConnection) => void
 type Failed = (error: NodeJS.ErrnoException) => void
@@ -63,7 +62,7 @@ class PooledClient implements UpstreamClient, ConnectionOwner {
   readonly #pools = new Map<string, Pool>()
   readonly #all = new Set<UpstreamConnection>()
   readonly #sweep: NodeJS.Timeout
-  readonly #readBuffer = Buffer.allocUnsafe(READ_BYTES)
+  readonly #readBuffer = new ReadBuffer()
 
   constructor(options: UpstreamClientOptions) {
     this.#options = options
@@ -104,9 +103,9 @@ class PooledClient implements UpstreamClient, ConnectionOwner {
       port,
       lookup: this.#options.resolver.lookup,
       onread: {
-        buffer: this.#readBuffer,
+        buffer: this.#readBuffer.bytes,
         callback: (size) => {
-          holder.connection?.receive(this.#readBuffer.subarray(0, size))
+          holder.connection?.receive(this.#readBuffer.view(size))
           return true
         },
       },
