@@ -164,7 +164,7 @@ export class ClientConnection implements FrontConnection {
   constructor(host: ConnectionHost, socket: Socket, { tls, proxied }: ArrivalFacts, refusal: string | null = null) {
     this.host = host
     this.socket = socket
-    this.writer = new GatheredWriter(socket)
+    this.writer = new GatheredWriter(socket, () => this.#readerCameBack())
     this.tls = tls
     this.proxied = proxied
     this.#refusal = refusal
@@ -172,14 +172,13 @@ export class ClientConnection implements FrontConnection {
     this.local = { address: plainAddress(socket.localAddress ?? ''), port: socket.localPort ?? 0 }
     this.sinceMs = host.nowMs
     this.deadlineMs = host.nowMs + host.options.deadlines.headMs
-    socket.on('drain', () => this.#readerCameBack())
     socket.on('end', () => this.#clientEnded())
     socket.on('error', () => socket.destroy())
     socket.on('close', () => this.#closed())
   }
 
   get isIdle(): boolean {
-    return this.#state === 'idle' && this.socket.writableLength === 0
+    return this.#state === 'idle' && this.writer.isEmpty
   }
 
   get isReading(): boolean {
@@ -220,6 +219,7 @@ export class ClientConnection implements FrontConnection {
   #readerCameBack(): void {
     if (this.#exchange !== null) return this.#exchange.drained()
     if (this.#state !== 'idle') return
+    this.sinceMs = this.host.nowMs
     this.deadlineMs = this.host.nowMs + this.host.options.deadlines.keepaliveMs
     this.#holdIf(false)
     this.#advance()
@@ -241,7 +241,7 @@ export class ClientConnection implements FrontConnection {
       if (this.#pending.length >= 2 && this.#pending[0] === 13 && this.#pending[1] === 10) this.#pending = this.#pending.subarray(2)
       if (this.#pending.length === 0) return false
       // Who sends requests without reading the answers would have them pile up here.
-      if (this.socket.writableNeedDrain) {
+      if (this.writer.isFull) {
         this.deadlineMs = this.host.nowMs + deadlines.sendMs
         this.#holdIf(true)
         return false
@@ -402,7 +402,7 @@ export class ClientConnection implements FrontConnection {
       case 'exchange':
         return this.#exchange?.expire()
       case 'lingering':
-        if (this.socket.writableLength === 0 || this.host.nowMs >= this.#sendUntilMs) return this.destroy()
+        if (this.writer.isEmpty || this.host.nowMs >= this.#sendUntilMs) return this.destroy()
         this.deadlineMs = this.host.nowMs + this.host.options.deadlines.lingeringMs
         return
       default:
@@ -627,8 +627,8 @@ class Exchange implements Downstream, IncomingBody {
   }
 
   sendEarlyHints(headers: HeaderList): void {
-    const { writer, socket } = this.#connection
-    if (this.version === '1.0' || socket.writableNeedDrain) return
+    const { writer } = this.#connection
+    if (this.version === '1.0' || writer.isFull) return
     const text = responseText(103, undefined, headers, NO_BODY)
     this.#bytesSent += text.length
     writer.write(text)
@@ -681,7 +681,7 @@ class Exchange implements Downstream, IncomingBody {
     this.#answered = true
     this.#onAbandoned = null
     this.#connection.writer.write(head)
-    this.#connection.writer.flush()
+    this.#connection.writer.release()
     const socket = this.#connection.release()
     this.#tunnel = { socket, received: socket.bytesRead, sent: socket.bytesWritten - head.length }
     return socket

@@ -83,10 +83,9 @@ export class UpstreamConnection implements UpstreamCall {
     this.#owner = owner
     this.key = key
     this.#socket = socket
-    this.#writer = new GatheredWriter(socket)
+    this.#writer = new GatheredWriter(socket, () => this.#outgoing?.drained())
     this.remote = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 }
     socket.setNoDelay(true)
-    socket.on('drain', () => this.#drained())
     socket.on('end', () => this.#ended())
     socket.on('error', (error) => this.#fail(failureOf(error), error))
     socket.on('close', () => this.#closed())
@@ -198,6 +197,7 @@ export class UpstreamConnection implements UpstreamCall {
     this.#handler = null
     this.#request = null
     this.deadlineMs = NEVER
+    this.#writer.release()
     this.#socket.pause()
     if (rest.length > 0) this.#socket.unshift(Buffer.from(rest))
     handler?.onSwitch(reason, headers, this.#socket)
@@ -285,10 +285,6 @@ export class UpstreamConnection implements UpstreamCall {
   #closed(): void {
     this.#fail('reset', new Error('the connection was closed'))
     this.#owner.onClosed(this)
-  }
-
-  #drained(): void {
-    this.#outgoing?.drained()
   }
 
   /** The exchange is given up: nothing of it reaches anybody any more. */
