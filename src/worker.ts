@@ -39,6 +39,7 @@ import { createHttpClientFactory } from './upstream/http-client.ts'
 import { createResolver } from './upstream/resolver.ts'
 import { shownAddress } from './util/authority.ts'
 import { errorText } from './util/errors.ts'
+import { turnMs } from './util/turn-clock.ts'
 
 /** Product token that Kong's clients know, and the version they negotiate on. */
 const PRODUCT = `kong/${KONG_VERSION}`
@@ -201,7 +202,7 @@ class Worker {
       pluginId,
       log: this.#log,
       node: { id: this.#settings.node_id, version: KONG_VERSION },
-      now: Date.now,
+      now: turnMs,
       settings: this.#settings,
       httpClient,
       onExit: (flush) => {

@@ -20,6 +20,7 @@ import type { HeaderList } from '../http/headers.ts'
 import type { RequestContext } from '../plugin/context.ts'
 import type { UpstreamTry } from '../plugin/record.ts'
 import { inSpan, type Span } from '../telemetry/trace.ts'
+import { turnMs } from '../util/turn-clock.ts'
 import type { ServiceEntity } from './snapshot.ts'
 
 /** Least size up to which a request body is collected before the upstream is contacted, so that it can be sent again and short chunked bodies get a length. */
@@ -125,7 +126,7 @@ export class Forwarding implements UpstreamHandler {
   }
 
   #attempt(): void {
-    this.#attemptAtMs = Date.now()
+    this.#attemptAtMs = turnMs()
     const { trace } = this.#context
     if (trace !== null) this.#span = trace.startTry(this.#target.headers, this.#target.origin.host, (this.#failed?.length ?? 0) + 1)
     this.#call = this.#span === null ? this.#send() : inSpan(this.#span, () => this.#send())

@@ -22,6 +22,7 @@ import type { RouteMatch } from '../router/router.ts'
 import { upstreamPathV0 } from '../router/upstream-path.ts'
 import { Trace } from '../telemetry/trace.ts'
 import { errorText, GatewayError } from '../util/errors.ts'
+import { turnMonotonicMs, turnMs } from '../util/turn-clock.ts'
 import { ClientBodyError } from './client-body-error.ts'
 import { messageOf, renderError, renderFailure } from './error-responses.ts'
 import type { ForwardListener } from './forward.ts'
@@ -46,13 +47,13 @@ export function handle(downstream: Downstream, runtime: ProxyRuntime): void {
  * Kong). Nothing of the bytes is in it.
  */
 export function logBadRequest({ client, status, requestId, bytes }: BadRequest, runtime: ProxyRuntime): void {
-  const record = new RequestRecord(performance.now())
+  const record = new RequestRecord(turnMonotonicMs())
   record.endedMs = record.receivedMs
   record.status = status
   record.bytesSent = bytes
   const { version, peer, local, tls, proxied } = client
   const received = { version, peer, local, tls, proxied, method: '', target: '', headers: new HeaderList(), body: NO_BODY_AT_ALL }
-  const context = contextWithoutRoute(received, { id: requestId, startedAtMs: Date.now(), record, renderError: RENDER_ERROR }, runtime)
+  const context = contextWithoutRoute(received, { id: requestId, startedAtMs: turnMs(), record, renderError: RENDER_ERROR }, runtime)
   context.response.status = status
   runLog(context, runtime.snapshot?.noRoutePlan.fixed ?? [])
   runtime.onFinished(context)
@@ -75,8 +76,8 @@ function contextWithoutRoute(
 class Passage implements ForwardListener {
   readonly #downstream: Downstream
   readonly #runtime: ProxyRuntime
-  readonly #startedAtMs = Date.now()
-  readonly #record = new RequestRecord(performance.now())
+  readonly #startedAtMs = turnMs()
+  readonly #record = new RequestRecord(turnMonotonicMs())
   readonly #id = newRequestId()
   #snapshot!: Snapshot
   /** Whether what the peer says about the client is taken. */
@@ -267,7 +268,7 @@ class Passage implements ForwardListener {
     }
     if (this.#runtime.shown.requestIdUpstream) headers.set('X-Kong-Request-Id', this.#id)
     const upstreamPath = `${escapePath(path)}${request.query}`
-    this.#record.forwardedMs = performance.now()
+    this.#record.forwardedMs = turnMonotonicMs()
     this.#record.upstreamPath = upstreamPath
     this.#forwarding = new Forwarding(
       this.#runtime.upstream,
@@ -321,7 +322,7 @@ class Passage implements ForwardListener {
   #takeHead(status: number, reason: string, headers: HeaderList): void {
     const { response } = this.#context
     this.#record.upstreamStatus = status
-    this.#record.answeredMs = performance.now()
+    this.#record.answeredMs = turnMonotonicMs()
     response.status = status
     response.reason = reason
     response.headers = headers
@@ -391,7 +392,7 @@ class Passage implements ForwardListener {
   #addProxiedHeaders(headers: HeaderList): void {
     const { shown, product } = this.#runtime
     const { receivedMs, forwardedMs, upstreamStatus } = this.#record
-    const answeredMs = this.#record.answeredMs || performance.now()
+    const answeredMs = this.#record.answeredMs || turnMonotonicMs()
     if (shown.upstreamStatus && upstreamStatus !== null) headers.set('X-Kong-Upstream-Status', String(upstreamStatus))
     if (shown.upstreamLatency) headers.set('X-Kong-Upstream-Latency', String(Math.round(answeredMs - forwardedMs)))
     if (shown.proxyLatency) headers.set('X-Kong-Proxy-Latency', String(Math.round(forwardedMs - receivedMs)))
@@ -425,7 +426,7 @@ class Passage implements ForwardListener {
     if (shown.server) headers.set('Server', product)
     if (this.#record.forwardedMs > 0) this.#addProxiedHeaders(headers)
     else {
-      if (shown.responseLatency) headers.set('X-Kong-Response-Latency', String(Math.round(performance.now() - this.#record.receivedMs)))
+      if (shown.responseLatency) headers.set('X-Kong-Response-Latency', String(Math.round(turnMonotonicMs() - this.#record.receivedMs)))
       if (shown.requestId) headers.set('X-Kong-Request-Id', this.#id)
     }
     this.#downstream.respond(response.status, response.reason, headers, body)
@@ -526,7 +527,7 @@ class Passage implements ForwardListener {
     if (this.#admitted) this.#runtime.capacity.leaveRequest()
     const record = this.#record
     record.status = status
-    record.endedMs = performance.now()
+    record.endedMs = turnMonotonicMs()
     record.bytesReceived = this.#downstream.bytesReceived
     record.bytesSent = this.#downstream.bytesSent
     runLog(this.#context, this.#instances)
