@@ -6,6 +6,7 @@
  * is bounded by whoever reads it. Members named `__proto__` or `constructor` are ordinary members.
  */
 import busboy from 'busboy'
+import { asBuffer } from '../util/bytes.ts'
 import { parseJson } from '../util/json.ts'
 import { setOwn } from '../util/own-property.ts'
 import { parseQuery, type QueryArgument } from './query.ts'
@@ -64,7 +65,7 @@ export async function readArguments(
   }
   if (type.startsWith('application/json')) return readJson(textOf(body))
   if (type.startsWith('application/x-www-form-urlencoded'))
-    return { kind: 'form', values: decodeForm(bytesOf(body).toString('latin1')), text: null }
+    return { kind: 'form', values: decodeForm(asBuffer(body).toString('latin1')), text: null }
   if (type.startsWith('multipart/form-data')) return { kind: 'form', values: await decodeMultipart(type, body), text: null }
   if (options.yaml === true && (type.startsWith('application/yaml') || type.startsWith('text/yaml'))) {
     return { kind: 'yaml', values: {}, text: textOf(body) }
@@ -73,11 +74,7 @@ export async function readArguments(
 }
 
 function textOf(body: Uint8Array): string {
-  return bytesOf(body).toString('utf8')
-}
-
-function bytesOf(body: Uint8Array): Buffer {
-  return Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+  return asBuffer(body).toString('utf8')
 }
 
 // ------------------------------------------------------------------------------------------------------------------------------------------ JSON

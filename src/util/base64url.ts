@@ -1,4 +1,5 @@
 /** Base64url without padding, as JOSE and OAuth use it (RFC 4648 section 5, RFC 7515 section 2). */
+import { asBuffer } from './bytes.ts'
 
 const ALPHABET = /^[A-Za-z0-9_-]*$/
 /** Last characters that leave no stray bits, by `length % 4`: 2 leaves four bits, 3 leaves two. */
@@ -6,7 +7,7 @@ const CLEAN_END = { 2: /[AQgw]$/, 3: /[AEIMQUYcgkosw048]$/ } as const
 
 /** Encodes bytes, or the UTF-8 form of a string. */
 export function encodeBase64url(data: Uint8Array | string): string {
-  const bytes = typeof data === 'string' ? Buffer.from(data, 'utf8') : Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+  const bytes = typeof data === 'string' ? Buffer.from(data, 'utf8') : asBuffer(data)
   return bytes.toString('base64url')
 }
 

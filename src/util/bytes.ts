@@ -17,3 +17,8 @@ export function fromByteString(bytes: string): string {
 export function toHeaderValue(text: string): string {
   return toByteString(text).replace(/[\x00-\x1f\x7f]/g, '')
 }
+
+/** The same bytes as a Buffer; nothing is copied. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}

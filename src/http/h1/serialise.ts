@@ -4,6 +4,7 @@
  * RFC 9112 section 11.1). What is not clean is refused: there is nothing to repair.
  */
 import { STATUS_CODES } from 'node:http'
+import { asBuffer } from '../../util/bytes.ts'
 import { type ErrorSource, GatewayError } from '../../util/errors.ts'
 import type { HeaderList } from '../headers.ts'
 import { consistsOf, METHOD, TARGET, TOKEN, VALUE } from '../octets.ts'
@@ -55,8 +56,12 @@ export function responseText(status: number, reason: string | undefined, headers
   return `${fieldsText(line, headers, keepLength) + framingText(length)}\r\n\r\n`
 }
 
+/** Up to this size, bytes cost less as a part of the text than a buffer for both does. */
+const SHORT_BYTES = 1024
+
 /** Text (latin1), the bytes of a body, and text again in one piece: one write to the socket. The bytes are copied. */
-export function joined(before: string, bytes: Uint8Array, after: string): Buffer {
+export function joined(before: string, bytes: Uint8Array, after: string): Buffer | string {
+  if (bytes.length <= SHORT_BYTES) return before + asBuffer(bytes).toString('latin1') + after
   const piece = Buffer.allocUnsafe(before.length + bytes.length + after.length)
   piece.write(before, 0, 'latin1')
   piece.set(bytes, before.length)
