@@ -37,14 +37,17 @@ export function fieldName(name: string): FieldName {
   }
 }
 
+/** Lines that a list has room for from the start: to make room costs more than to have it. */
+const LINES = 24
+
 /**
  * One ordered, case-preserving, multi-valued list of header lines, from the wire to the wire. Values are byte strings (util/bytes.ts). Look-ups take
  * lower-case names.
  */
 export class HeaderList {
   // Lines from #size on are left over: to shorten an array costs more than to forget where it ends.
-  readonly #names: FieldName[] = []
-  readonly #values: string[] = []
+  readonly #names: FieldName[] = new Array(LINES)
+  readonly #values: string[] = new Array(LINES)
   #size = 0
   /** Bits of all names that are, or were, in the list. Most names that are asked for are not. */
   #bits = 0
