@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { fieldName, HeaderList } from './headers.ts'
+import fc from 'fast-check'
+import { IDENTITY } from './field-marks.ts'
+import { fieldName, HeaderLines, HeaderList } from './headers.ts'
 
 const lines = (...raw: string[]): HeaderList => HeaderList.fromRaw(raw)
 
@@ -63,4 +65,31 @@ test('framing is known to be absent only where it never was', () => {
   const list = lines()
   list.addParsed(fieldName('transfer-Encoding'), 'chunked')
   assert.equal(list.framed, true)
+})
+
+test('the text of a list is that of its lines, whatever was added together, replaced and removed', () => {
+  const NAMES = ['A', 'b', 'X-Consumer-ID', 'x-credential-scope', 'Content-Length', 'Connection']
+  const line = fc.tuple(fc.constantFrom(...NAMES), fc.constantFrom('1', '2', 'three'))
+  const step = fc.oneof(
+    fc.record({ do: fc.constant('add' as const), line }),
+    fc.record({ do: fc.constant('set' as const), line }),
+    fc.record({ do: fc.constant('remove' as const), line }),
+    fc.record({ do: fc.constant('mark' as const), line }),
+    fc.record({ do: fc.constant('append' as const), lines: fc.array(line, { maxLength: 3 }) }),
+  )
+  const rule = fc.property(fc.array(step, { maxLength: 12 }), fc.boolean(), (steps, withLength) => {
+    const list = new HeaderList()
+    for (const it of steps) {
+      if (it.do === 'append') list.append(new HeaderLines(it.lines.flat()))
+      else if (it.do === 'mark') list.removeMarked(IDENTITY)
+      else if (it.do === 'remove') list.remove(it.line[0].toLowerCase())
+      else list[it.do](...it.line)
+    }
+    let text = ''
+    list.each((name, value, lower) => {
+      if (withLength || lower !== 'content-length') text += `\r\n${name}: ${value}`
+    })
+    assert.equal(list.text(withLength), text)
+  })
+  fc.assert(rule, { numRuns: 2000 })
 })

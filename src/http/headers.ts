@@ -54,6 +54,9 @@ export class HeaderList {
   /** A line was added whose name is no token or whose value would end its line. */
   #suspect = false
   #framed = false
+  /** Lines that were added together and stand as they were: their text is ready. With the index of the first of each. */
+  #blocks: HeaderLines[] | null = null
+  #starts: number[] | null = null
 
   /** From the flat `[name, value, name, value, …]` form. */
   static fromRaw(raw: readonly string[]): HeaderList {
@@ -74,13 +77,16 @@ export class HeaderList {
 
   /** Index of the first line of this name from `from` on, or -1. */
   #indexOf(lowerName: string, from: number): number {
-    if ((this.#bits & bitOf(lowerName)) === 0) return -1
-    return this.#find(lowerName, from)
+    const bit = bitOf(lowerName)
+    return (this.#bits & bit) === 0 ? -1 : this.#find(lowerName, bit, from)
   }
 
-  #find(lowerName: string, from: number): number {
+  #find(lowerName: string, bit: number, from: number): number {
     const names = this.#names
-    for (let i = from; i < this.#size; i++) if ((names[i] as FieldName).lower === lowerName) return i
+    for (let i = from; i < this.#size; i++) {
+      const name = names[i] as FieldName
+      if (name.bit === bit && name.lower === lowerName) return i
+    }
     return -1
   }
 
@@ -92,10 +98,11 @@ export class HeaderList {
 
   /** Values of all lines of this name, in order. */
   all(lowerName: string): readonly string[] {
+    const bit = bitOf(lowerName)
     let index = this.#indexOf(lowerName, 0)
     if (index === -1) return NONE
     const found: string[] = []
-    for (; index !== -1; index = this.#find(lowerName, index + 1)) found.push(this.#values[index] as string)
+    for (; index !== -1; index = this.#find(lowerName, bit, index + 1)) found.push(this.#values[index] as string)
     return found
   }
 
@@ -105,8 +112,9 @@ export class HeaderList {
 
   /** How many lines bear this name. */
   count(lowerName: string): number {
+    const bit = bitOf(lowerName)
     let count = 0
-    for (let index = this.#indexOf(lowerName, 0); index !== -1; index = this.#find(lowerName, index + 1)) count++
+    for (let index = this.#indexOf(lowerName, 0); index !== -1; index = this.#find(lowerName, bit, index + 1)) count++
     return count
   }
 
@@ -127,20 +135,29 @@ export class HeaderList {
 
   /** {@link set} for a name that is known to be a token and a value known to hold no control but HTAB. */
   setParsed(name: FieldName, value: string): void {
-    const index = (this.#bits & name.bit) === 0 ? -1 : this.#find(name.lower, 0)
+    const { lower, bit } = name
+    const index = (this.#bits & bit) === 0 ? -1 : this.#find(lower, bit, 0)
     if (index === -1) return this.addParsed(name, value)
+    if (this.#starts !== null && index >= (this.#starts[0] as number)) {
+      this.#blocks = null
+      this.#starts = null
+    }
     // The lower-case name stays what it was, and so does what it says about framing.
     this.#names[index] = name
     this.#values[index] = value
-    const next = this.#find(name.lower, index + 1)
-    if (next !== -1) this.#removeFrom(next, (other) => other === name.lower)
+    const next = this.#find(lower, bit, index + 1)
+    if (next !== -1) this.#removeFrom(next, (other) => other === lower)
   }
 
   /** Replaces all lines of this name by one, at the place of the first; adds it at the end where there was none. */
   set(name: string, value: string): void {
-    const known = knownName(name)
-    this.#check(known, value)
-    this.setParsed(known, value)
+    this.setField(knownName(name), value)
+  }
+
+  /** {@link set} for a name that is made once. */
+  setField(name: FieldName, value: string): void {
+    this.#check(name, value)
+    this.setParsed(name, value)
   }
 
   /** Removes all lines of this name. */
@@ -152,6 +169,12 @@ export class HeaderList {
   /** Adds lines that were made before. */
   append(lines: HeaderLines): void {
     const { names, values } = lines
+    if (lines.text !== '') {
+      this.#blocks ??= []
+      this.#starts ??= []
+      this.#blocks.push(lines)
+      this.#starts.push(this.#size)
+    }
     for (let i = 0; i < names.length; i++) this.addParsed(names[i] as FieldName, values[i] as string)
     if (!lines.clean) this.#suspect = true
   }
@@ -166,7 +189,7 @@ export class HeaderList {
   removeMarked(marks: number): void {
     let kept = 0
     for (let i = 0; i < this.#size; i++) if (((this.#names[i] as FieldName).marks & marks) === 0) this.#move(i, kept++)
-    this.#size = kept
+    this.#shrink(kept)
   }
 
   /** Removes every line whose lower-case name fulfils `predicate`. */
@@ -177,13 +200,21 @@ export class HeaderList {
   #removeFrom(start: number, predicate: (lowerName: string) => boolean): void {
     let kept = start
     for (let i = start; i < this.#size; i++) if (!predicate((this.#names[i] as FieldName).lower)) this.#move(i, kept++)
-    this.#size = kept
+    this.#shrink(kept)
   }
 
   #move(from: number, to: number): void {
     if (from === to) return
     this.#names[to] = this.#names[from] as FieldName
     this.#values[to] = this.#values[from] as string
+  }
+
+  /** Lines were removed: blocks may not be where they were, or not whole. */
+  #shrink(size: number): void {
+    if (size === this.#size) return
+    this.#size = size
+    this.#blocks = null
+    this.#starts = null
   }
 
   /** Calls `visit` for each line, in order. */
@@ -202,6 +233,28 @@ export class HeaderList {
   /** Value of line `index`. */
   valueAt(index: number): string {
     return this.#values[index] as string
+  }
+
+  /**
+   * The lines as they stand on the wire, each after the end of the line before. Those that tell a length are left out.
+   *
+   * @param withLength Content-Length is not
+   */
+  text(withLength: boolean): string {
+    let text = ''
+    let blocks = 0
+    for (let i = 0; i < this.#size; ) {
+      if (this.#starts !== null && this.#starts[blocks] === i) {
+        const block = (this.#blocks as HeaderLines[])[blocks++] as HeaderLines
+        text += block.text
+        i += block.names.length
+        continue
+      }
+      const name = this.#names[i] as FieldName
+      if (!name.framing || (withLength && name.lower === 'content-length')) text += name.lineStart + (this.#values[i] as string)
+      i++
+    }
+    return text
   }
 
   /** Name of the first line that must not go on the wire: its name is no token, or its value holds a control or what is no byte. Undefined: all are clean. */
@@ -232,12 +285,16 @@ export class HeaderLines {
   readonly values: readonly string[]
   /** All may go on the wire. */
   readonly clean: boolean
+  /** As they stand there; '' where one is not clean, or tells a length, which is left out at times. */
+  readonly text: string
 
   /** @param raw flat: `[name, value, …]` */
   constructor(raw: readonly string[]) {
     this.names = raw.filter((_, i) => i % 2 === 0).map(knownName)
     this.values = raw.filter((_, i) => i % 2 === 1)
     this.clean = this.names.every((name, i) => isClean(name, this.values[i] as string))
+    const asText = this.clean && !this.names.some(({ framing }) => framing)
+    this.text = asText ? this.names.map(({ lineStart }, i) => lineStart + this.values[i]).join('') : ''
   }
 }
 

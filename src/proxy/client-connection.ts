@@ -28,7 +28,7 @@ import { CHUNKED, hasNoBody, lengthOf, type MessageLength, NO_BODY, UNTIL_CLOSE 
 import { keepsAlive } from '../http/h1/persistence.ts'
 import { joined, responseText, UnsafeHeadError } from '../http/h1/serialise.ts'
 import { isViolation } from '../http/h1/violation.ts'
-import type { HeaderList } from '../http/headers.ts'
+import { fieldName, type HeaderList } from '../http/headers.ts'
 import type { Capacity } from './capacity.ts'
 import { BodyTimeoutError, type ClientBodyError, MalformedBodyError } from './client-body-error.ts'
 import { plainAddress } from './forwarded.ts'
@@ -120,6 +120,8 @@ export interface FrontConnection {
 const TOO_MANY_CONNECTIONS = 'Too many connections'
 /** A refused body is read on for at most this many bytes. */
 const DISCARD_BYTES = 65_536
+const CONNECTION = fieldName('Connection')
+const DATE = fieldName('Date')
 const EMPTY = Buffer.alloc(0)
 const NEVER = Number.POSITIVE_INFINITY
 
@@ -619,8 +621,8 @@ class Exchange implements Downstream, IncomingBody {
     const length = this.#lengthOf(status, headers)
     this.#answer = length.kind
     this.#closes ||= length.kind === 'until-close'
-    if (!headers.has('date')) headers.add('Date', host.date)
-    if (connection !== 'Upgrade') headers.set('Connection', this.#closes ? 'close' : 'keep-alive')
+    if (!headers.has('date')) headers.addParsed(DATE, host.date)
+    if (connection !== 'Upgrade') headers.setParsed(CONNECTION, this.#closes ? 'close' : 'keep-alive')
     this.#head = responseText(status, reason === '' ? undefined : reason, headers, length)
     this.#bytesSent += this.#head.length
     this.#relax()

@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream'
 import { createConsumerDirectory } from '../entities/consumer-directory.ts'
 import type { BodySink, BodySource } from '../http/body.ts'
 import type { Downstream, IncomingBody, Origin, ReceivedRequest, UpstreamFailure } from '../http/exchange.ts'
-import { HeaderList } from '../http/headers.ts'
+import { fieldName, HeaderList } from '../http/headers.ts'
 import { removeRequestHopByHop, removeResponseHopByHop } from '../http/hop-by-hop.ts'
 import { escapePath, hasHiddenDotSegment, normalizePath } from '../http/path.ts'
 import { webSocketKeyOf } from '../http/web-socket.ts'
@@ -261,12 +261,12 @@ class Passage implements ForwardListener {
       product: this.#runtime.product,
     })
     const { host, origin } = this.#targetOf(route, service, request.host)
-    headers.set('Host', host)
+    headers.setField(FIELD.host, host)
     if (this.#webSocketKey !== null) {
       headers.set('Connection', 'keep-alive, Upgrade')
       headers.set('Upgrade', 'websocket')
     }
-    if (this.#runtime.shown.requestIdUpstream) headers.set('X-Kong-Request-Id', this.#id)
+    if (this.#runtime.shown.requestIdUpstream) headers.setParsed(FIELD.requestId, this.#id)
     const upstreamPath = `${escapePath(path)}${request.query}`
     this.#record.forwardedMs = turnMonotonicMs()
     this.#record.upstreamPath = upstreamPath
@@ -393,12 +393,12 @@ class Passage implements ForwardListener {
     const { shown, product } = this.#runtime
     const { receivedMs, forwardedMs, upstreamStatus } = this.#record
     const answeredMs = this.#record.answeredMs || turnMonotonicMs()
-    if (shown.upstreamStatus && upstreamStatus !== null) headers.set('X-Kong-Upstream-Status', String(upstreamStatus))
-    if (shown.upstreamLatency) headers.set('X-Kong-Upstream-Latency', String(Math.round(answeredMs - forwardedMs)))
-    if (shown.proxyLatency) headers.set('X-Kong-Proxy-Latency', String(Math.round(forwardedMs - receivedMs)))
+    if (shown.upstreamStatus && upstreamStatus !== null) headers.setParsed(FIELD.upstreamStatus, String(upstreamStatus))
+    if (shown.upstreamLatency) headers.setParsed(FIELD.upstreamLatency, String(Math.round(answeredMs - forwardedMs)))
+    if (shown.proxyLatency) headers.setParsed(FIELD.proxyLatency, String(Math.round(forwardedMs - receivedMs)))
     if (shown.via) appendVia(headers, '1.1', product)
-    if (shown.server && !headers.has('server')) headers.set('Server', product)
-    if (shown.requestId) headers.set('X-Kong-Request-Id', this.#id)
+    if (shown.server && !headers.has('server')) headers.setParsed(FIELD.server, product)
+    if (shown.requestId) headers.setParsed(FIELD.requestId, this.#id)
   }
 
   // --------------------------------------------------------------------------------------------------------------------------- our own answer
@@ -421,13 +421,13 @@ class Passage implements ForwardListener {
   #respond(body: Uint8Array): void {
     const { response } = this.#context
     const { headers } = response
-    headers.set('Content-Length', String(body.length))
+    headers.setParsed(FIELD.contentLength, String(body.length))
     const { shown, product } = this.#runtime
-    if (shown.server) headers.set('Server', product)
+    if (shown.server) headers.setParsed(FIELD.server, product)
     if (this.#record.forwardedMs > 0) this.#addProxiedHeaders(headers)
     else {
-      if (shown.responseLatency) headers.set('X-Kong-Response-Latency', String(Math.round(turnMonotonicMs() - this.#record.receivedMs)))
-      if (shown.requestId) headers.set('X-Kong-Request-Id', this.#id)
+      if (shown.responseLatency) headers.setParsed(FIELD.responseLatency, String(Math.round(turnMonotonicMs() - this.#record.receivedMs)))
+      if (shown.requestId) headers.setParsed(FIELD.requestId, this.#id)
     }
     this.#downstream.respond(response.status, response.reason, headers, body)
     this.#headSent = true
@@ -606,6 +606,17 @@ function linesSize(headers: HeaderList): number {
   return size
 }
 
+/** Names of lines that the gateway writes. What it writes into them by `setParsed` is its own. */
+const FIELD = {
+  contentLength: fieldName('Content-Length'),
+  host: fieldName('Host'),
+  proxyLatency: fieldName('X-Kong-Proxy-Latency'),
+  requestId: fieldName('X-Kong-Request-Id'),
+  responseLatency: fieldName('X-Kong-Response-Latency'),
+  server: fieldName('Server'),
+  upstreamLatency: fieldName('X-Kong-Upstream-Latency'),
+  upstreamStatus: fieldName('X-Kong-Upstream-Status'),
+}
 const EMPTY = new Uint8Array(0)
 const NO_BODY_AT_ALL: IncomingBody = {
   framing: 'none',

@@ -1,17 +1,17 @@
-import { randomFillSync } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 
 /** 32 lower-case hexadecimal digits, new for each request, never taken from the client. */
 export function newRequestId(): string {
-  if (randomness.at === RANDOM_BYTES) {
-    randomFillSync(randomness.bytes)
-    randomness.at = 0
+  if (at === digits.length) {
+    digits = randomBytes(IDS * 16).toString('hex')
+    at = 0
   }
-  const { bytes, at } = randomness
-  randomness.at += ID_BYTES
-  return bytes.toString('hex', at, at + ID_BYTES)
+  at += ID_DIGITS
+  return digits.slice(at - ID_DIGITS, at)
 }
 
-const ID_BYTES = 16
-const RANDOM_BYTES = 4096
-/** Random bytes for the next ids: asking the system for each would cost more than the id. */
-const randomness = { bytes: Buffer.alloc(RANDOM_BYTES), at: RANDOM_BYTES }
+const ID_DIGITS = 32
+/** Ids that are made at a time: asking the system for each would cost more than the id. */
+const IDS = 128
+let digits = ''
+let at = 0

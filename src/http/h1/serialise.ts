@@ -89,14 +89,7 @@ function framingText(length: MessageLength): string {
 function fieldsText(start: string, headers: HeaderList, keepLength: boolean): string {
   const unsafe = headers.unsafeName()
   if (unsafe !== undefined) throw unsafeField(unsafe)
-  let text = start
-  const { size } = headers
-  for (let i = 0; i < size; i++) {
-    const name = headers.nameAt(i)
-    if (name.framing && !(keepLength && name.lower === 'content-length')) continue
-    text += name.lineStart + headers.valueAt(i)
-  }
-  return text
+  return start + headers.text(keepLength)
 }
 
 /** Names the field where its name is one, for the log. */
