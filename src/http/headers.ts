@@ -96,6 +96,13 @@ export class HeaderList {
     return index === -1 ? undefined : this.#values[index]
   }
 
+  /** Value of the one line of this name; undefined where there is none, null where there are several. */
+  only(lowerName: string): string | null | undefined {
+    const index = this.#indexOf(lowerName, 0)
+    if (index === -1) return undefined
+    return this.#find(lowerName, bitOf(lowerName), index + 1) === -1 ? (this.#values[index] as string) : null
+  }
+
   /** Values of all lines of this name, in order. */
   all(lowerName: string): readonly string[] {
     const bit = bitOf(lowerName)

@@ -116,22 +116,22 @@ async function extractFromBody(request: IntrospectedRequest, location: BodyLocat
 }
 
 function fromAuthorization(request: IntrospectedRequest, location: AuthorizationLocation): Extraction {
-  const value = request.headers.get('authorization')
+  const value = request.headers.only('authorization')
   if (value === undefined) return MISSING
-  if (request.headers.count('authorization') > 1) return AMBIGUOUS
+  if (value === null) return AMBIGUOUS
   const text = trimmed(value)
   const schemeEnd = firstSpace(text)
   if (schemeEnd === -1) return MISSING
   const scheme = schemeOf(text, schemeEnd, location.schemes)
   if (scheme === undefined) return MISSING
-  const token = text.slice(skipSpaces(text, schemeEnd))
-  return firstSpace(token) === -1 ? found(token, location, scheme) : MISSING
+  const token = found(text.slice(skipSpaces(text, schemeEnd)), location, scheme)
+  return token.wellFormed || firstSpace(token.token) === -1 ? token : MISSING
 }
 
 function fromHeader(request: IntrospectedRequest, location: HeaderLocation): Extraction {
-  const value = request.headers.get(location.name)
+  const value = request.headers.only(location.name)
   if (value === undefined) return MISSING
-  if (request.headers.count(location.name) > 1) return AMBIGUOUS
+  if (value === null) return AMBIGUOUS
   const text = trimmed(value)
   const schemeEnd = firstSpace(text)
   const scheme = schemeEnd === -1 ? undefined : schemeOf(text, schemeEnd, location.optionalSchemes)

@@ -14,6 +14,7 @@ import type {
   UpstreamFailure,
   UpstreamHandler,
   UpstreamProgress,
+  UpstreamRequest,
   UpstreamTls,
 } from '../http/exchange.ts'
 import type { HeaderList } from '../http/headers.ts'
@@ -72,11 +73,21 @@ export function hostHeaderOf(service: ServiceEntity): string {
   return service.port === usual ? host : `${host}:${service.port}`
 }
 
-export class Forwarding implements UpstreamHandler {
+export class Forwarding implements UpstreamHandler, UpstreamRequest {
   readonly #client: UpstreamClient
   readonly #context: RequestContext
-  readonly #target: ForwardTarget
+  readonly #service: ServiceEntity
   readonly #listener: ForwardListener
+  // The request, the same for every attempt.
+  readonly origin: Origin
+  readonly method: string
+  readonly path: string
+  readonly headers: HeaderList
+  body: Uint8Array | BodySource | null = null
+  readonly bodyLength: number | null
+  readonly webSocketKey: string | null
+  readonly readTimeoutMs: number
+  readonly writeTimeoutMs: number
   #call: UpstreamCall | null = null
   /** Attempts that came to nothing; the one under way, or answered, is not among them. */
   #failed: UpstreamTry[] | null = null
@@ -85,21 +96,29 @@ export class Forwarding implements UpstreamHandler {
   #freeTryUsed = false
   #headSeen = false
   #abandoned = false
-  #body: Uint8Array | BodySource | null = null
   /** Of the attempt under way, if it is traced. */
   #span: Span | null = null
 
   constructor(client: UpstreamClient, context: RequestContext, target: ForwardTarget, listener: ForwardListener) {
     this.#client = client
     this.#context = context
-    this.#target = target
     this.#listener = listener
-    this.#triesLeft = target.service.retries
+    const { service } = target
+    this.#service = service
+    this.origin = target.origin
+    this.method = context.request.method
+    this.path = target.path
+    this.headers = target.headers
+    this.bodyLength = target.bodyLength
+    this.webSocketKey = target.webSocketKey
+    this.readTimeoutMs = service.read_timeout
+    this.writeTimeoutMs = service.write_timeout
+    this.#triesLeft = service.retries
   }
 
   /** Sends the first attempt with `body` as collected: whole, or a stream that continues it. */
   start(body: Uint8Array | BodySource | null): void {
-    this.#body = body
+    this.body = body
     this.#attempt()
   }
 
@@ -128,25 +147,12 @@ export class Forwarding implements UpstreamHandler {
   #attempt(): void {
     this.#attemptAtMs = turnMs()
     const { trace } = this.#context
-    if (trace !== null) this.#span = trace.startTry(this.#target.headers, this.#target.origin.host, (this.#failed?.length ?? 0) + 1)
+    if (trace !== null) this.#span = trace.startTry(this.headers, this.origin.host, (this.#failed?.length ?? 0) + 1)
     this.#call = this.#span === null ? this.#send() : inSpan(this.#span, () => this.#send())
   }
 
   #send(): UpstreamCall {
-    return this.#client.send(
-      {
-        origin: this.#target.origin,
-        method: this.#context.request.method,
-        path: this.#target.path,
-        headers: this.#target.headers,
-        body: this.#body,
-        bodyLength: this.#target.bodyLength,
-        webSocketKey: this.#target.webSocketKey,
-        readTimeoutMs: this.#target.service.read_timeout,
-        writeTimeoutMs: this.#target.service.write_timeout,
-      },
-      this,
-    )
+    return this.#client.send(this, this)
   }
 
   /** Ends the attempt's span. Where its connection led is known by now, if there was one. */
@@ -208,7 +214,7 @@ export class Forwarding implements UpstreamHandler {
       else if (this.#triesLeft-- === 0) return this.#listener.onFailure(failure, error)
       this.#context.log.warn('upstream attempt failed, trying again', {
         failure,
-        service: this.#target.service.name ?? this.#target.service.id,
+        service: this.#service.name ?? this.#service.id,
       })
       return this.#attempt()
     }
@@ -217,8 +223,8 @@ export class Forwarding implements UpstreamHandler {
 
   #mayRepeat(failure: UpstreamFailure, sent: boolean): boolean {
     if (!REPEATED.has(failure)) return false
-    if (this.#body !== null && !(this.#body instanceof Uint8Array)) return false
-    return !sent || failure === 'connect' || failure === 'connect-timeout' || !NOT_REPEATED.has(this.#context.request.method)
+    if (this.body !== null && !(this.body instanceof Uint8Array)) return false
+    return !sent || failure === 'connect' || failure === 'connect-timeout' || !NOT_REPEATED.has(this.method)
   }
 }
 

@@ -71,41 +71,40 @@ export function plainAddress(address: string): string {
   return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
 }
 
-/** What the forwarded headers tell about the request. */
-export interface ForwardedFacts {
-  readonly trusted: boolean
+/** A request, as the forwarded headers tell of it. */
+export interface ForwardedRequest {
+  readonly headers: HeaderList
   readonly peerAddress: string
   readonly clientAddress: string
   readonly scheme: 'http' | 'https'
-  /** Host without port, lower case. */
-  readonly hostName: string
+  /** Authority that it is for. */
+  readonly host: string
   readonly port: number
   readonly rawPath: string
-  /** What `strip_path` took away; null or '/' when nothing. */
-  readonly strippedPrefix: string | null
   readonly version: '1.0' | '1.1' | '2'
-  /** `kong/x.y.z`, the token clients of Kong know. */
-  readonly product: string
 }
 
 /**
  * Writes the forwarded set into the head that goes upstream. A trusted peer's values stand, anybody else's are replaced; `X-Forwarded-For` is always
  * appended to. `Forwarded` (RFC 7239) passes only from trusted peers: upstreams that prefer it would be deceived.
+ *
+ * @param strippedPrefix what `strip_path` took away; null or '/' when nothing
+ * @param product        `kong/x.y.z`, the token clients of Kong know
  */
-export function setForwarded(headers: HeaderList, facts: ForwardedFacts): void {
-  const { trusted } = facts
+export function setForwarded(request: ForwardedRequest, trusted: boolean, strippedPrefix: string | null, product: string): void {
+  const { headers } = request
   if (!trusted) headers.removeMarked(FORGERY)
   const chain = headers.all('x-forwarded-for')
-  headers.setParsed(FOR, chain.length === 0 ? facts.clientAddress : `${chain.join(', ')}, ${facts.peerAddress}`)
-  headers.setParsed(PROTO, (trusted ? headers.get(PROTO.lower) : undefined) ?? facts.scheme)
-  headers.setParsed(HOST, (trusted ? headers.get(HOST.lower) : undefined) ?? facts.hostName)
-  headers.setParsed(PORT, (trusted ? headers.get(PORT.lower) : undefined) ?? String(facts.port))
-  headers.setParsed(PATH, (trusted ? headers.get(PATH.lower) : undefined) ?? facts.rawPath)
-  const prefix = (trusted ? headers.get(PREFIX.lower) : undefined) ?? (facts.strippedPrefix === '/' ? null : facts.strippedPrefix)
+  headers.setParsed(FOR, chain.length === 0 ? request.clientAddress : `${chain.join(', ')}, ${request.peerAddress}`)
+  headers.setParsed(PROTO, (trusted ? headers.get(PROTO.lower) : undefined) ?? request.scheme)
+  headers.setParsed(HOST, (trusted ? headers.get(HOST.lower) : undefined) ?? hostName(request.host))
+  headers.setParsed(PORT, (trusted ? headers.get(PORT.lower) : undefined) ?? String(request.port))
+  headers.setParsed(PATH, (trusted ? headers.get(PATH.lower) : undefined) ?? request.rawPath)
+  const prefix = (trusted ? headers.get(PREFIX.lower) : undefined) ?? (strippedPrefix === '/' ? null : strippedPrefix)
   if (prefix === null || prefix === '') headers.remove(PREFIX.lower)
   else headers.setParsed(PREFIX, prefix)
-  headers.setParsed(REAL_IP, facts.clientAddress)
-  appendVia(headers, facts.version === '2' ? '2' : facts.version === '1.0' ? '1' : '1.1', facts.product)
+  headers.setParsed(REAL_IP, request.clientAddress)
+  appendVia(headers, request.version === '2' ? '2' : request.version === '1.0' ? '1' : '1.1', product)
 }
 
 const FOR = fieldName('X-Forwarded-For')

@@ -27,7 +27,11 @@ const AUTHORITY = /^(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::\d{0,
 export function checkHead(method: string, target: string, version: string, headers: HeaderList): HeadFacts | Refusal {
   // 1. TRACE would reflect credentials, CONNECT would open a tunnel (RFC 9110 sections 9.3.6, 9.3.8).
   if (method === 'TRACE' || method === 'CONNECT') return { status: 405 }
-  return checkHost(version, headers) ?? readTarget(method, target, headers)
+  // 2. One Host in HTTP/1.1 and 2, none missing; at most one in 1.0 (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
+  const host = headers.only('host')
+  if (host === null || (host === undefined && version !== '1.0')) return BAD
+  if (host !== undefined && !isAuthority(host)) return BAD
+  return readTarget(method, target, host ?? '')
 }
 
 /** True where {@link checkHead} refused. */
@@ -35,18 +39,11 @@ export function isRefusal(result: HeadFacts | Refusal): result is Refusal {
   return 'status' in result
 }
 
-function checkHost(version: string, headers: HeaderList): Refusal | undefined {
-  // 2. One Host in HTTP/1.1 and 2, none missing; at most one in 1.0 (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
-  const count = headers.count('host')
-  if (count > 1 || (count === 0 && version !== '1.0')) return BAD
-  return count === 1 && !isAuthority(headers.get('host') as string) ? BAD : undefined
-}
-
-function readTarget(method: string, target: string, headers: HeaderList): HeadFacts | Refusal {
+function readTarget(method: string, target: string, host: string): HeadFacts | Refusal {
   // 3. Origin-form (RFC 9112 section 3.2.1).
-  if (target.startsWith('/')) return withPath(headers.get('host') ?? '', target)
+  if (target.startsWith('/')) return withPath(host, target)
   // 4. Asterisk-form belongs to OPTIONS alone; no route can match it (RFC 9112 section 3.2.4).
-  if (target === '*') return method === 'OPTIONS' ? { host: headers.get('host') ?? '', rawPath: '*', query: '' } : BAD
+  if (target === '*') return method === 'OPTIONS' ? { host, rawPath: '*', query: '' } : BAD
   // 5. Absolute-form: its authority replaces Host; no user information, http and https alone (RFC 9112 section 3.2.2).
   const absolute = /^https?:\/\/([^/?#]*)(.*)$/i.exec(target)
   if (absolute === null || !isAuthority(absolute[1] as string)) return BAD

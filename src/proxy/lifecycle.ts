@@ -248,18 +248,7 @@ class Passage implements ForwardListener {
     const { headers } = request
     const stripped = route.strip_path ? (this.#match?.matchedPath ?? null) : null
     const path = upstreamPathV0(service.path, request.path, this.#match?.matchedPath ?? null, route.strip_path)
-    setForwarded(headers, {
-      trusted: this.#peerTrusted,
-      peerAddress: request.peerAddress,
-      clientAddress: request.clientAddress,
-      scheme: request.scheme,
-      hostName: hostName(request.host),
-      port: request.port,
-      rawPath: request.rawPath,
-      strippedPrefix: stripped === null ? null : escapePath(stripped),
-      version: request.version,
-      product: this.#runtime.product,
-    })
+    setForwarded(request, this.#peerTrusted, stripped === null ? null : escapePath(stripped), this.#runtime.product)
     const { host, origin } = this.#targetOf(route, service, request.host)
     headers.setField(FIELD.host, host)
     if (this.#webSocketKey !== null) {

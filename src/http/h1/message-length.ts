@@ -61,10 +61,9 @@ function declaredLength(minor: 0 | 1, headers: HeaderList): MessageLength | Viol
   // 4. Transfer-Encoding: one line that says `chunked` and nothing else, and never in HTTP/1.0 (section 6.1).
   if (codings > 0) return minor === 0 || codings > 1 ? FRAMING : codedLength(headers.get('transfer-encoding') as string)
   // 5. Content-Length that is no plain number, or repeated, even with the same value.
-  const digits = headers.get('content-length') as string
-  if (lengths > 1 || !isNumber(digits)) return FRAMING
+  const bytes = lengths > 1 ? -1 : numberOf(headers.get('content-length') as string)
   // 6. A valid Content-Length.
-  return lengthOf(Number(digits))
+  return bytes === -1 ? FRAMING : lengthOf(bytes)
 }
 
 function codedLength(value: string): MessageLength | Violation {
@@ -75,11 +74,14 @@ function codedLength(value: string): MessageLength | Violation {
   return coding !== '' && consistsOf(TOKEN, coding) && coding !== 'identity' && !coding.includes('chunked') ? CODING : FRAMING
 }
 
-function isNumber(digits: string): boolean {
-  if (digits.length === 0 || digits.length > LENGTH_DIGITS) return false
+/** The number that digits, and nothing else, tell; -1 for what is none. */
+function numberOf(digits: string): number {
+  if (digits.length === 0 || digits.length > LENGTH_DIGITS) return -1
+  let number = 0
   for (let i = 0; i < digits.length; i++) {
-    const code = digits.charCodeAt(i)
-    if (code < 0x30 || code > 0x39) return false
+    const digit = digits.charCodeAt(i) - 0x30
+    if (digit < 0 || digit > 9) return -1
+    number = number * 10 + digit
   }
-  return true
+  return number
 }
