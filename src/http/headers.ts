@@ -243,12 +243,13 @@ export class HeaderList {
   }
 
   /**
-   * The lines as they stand on the wire, each after the end of the line before. Those that tell a length are left out.
+   * A start line with the lines behind it as they stand on the wire. Those that tell a length are left out.
    *
+   * @param start without its end
    * @param withLength Content-Length is not
    */
-  text(withLength: boolean): string {
-    let text = ''
+  text(start: string, withLength: boolean): string {
+    let text = start
     let blocks = 0
     for (let i = 0; i < this.#size; ) {
       if (this.#starts !== null && this.#starts[blocks] === i) {

@@ -89,7 +89,7 @@ function framingText(length: MessageLength): string {
 function fieldsText(start: string, headers: HeaderList, keepLength: boolean): string {
   const unsafe = headers.unsafeName()
   if (unsafe !== undefined) throw unsafeField(unsafe)
-  return start + headers.text(keepLength)
+  return headers.text(start, keepLength)
 }
 
 /** Names the field where its name is one, for the log. */
