@@ -51,15 +51,25 @@ export class IntrospectionClient {
   async #exchange(token: string, about: IntrospectedRequest): Promise<CallResult> {
     let request: HttpRequest
     try {
-      request = await this.#call.request(token, about)
+      const made = this.#call.request(token, about)
+      // What is at hand is not waited for: each turn of a promise costs.
+      request = made instanceof Promise ? await made : made
     } catch (error) {
       return this.#fail(failed('configuration', codeOf(error)))
     }
-    const response = await this.#send(request)
+    this.#meter.counters.calls++
+    const startedMs = performance.now()
+    let response: HttpResponse
+    try {
+      response = await this.#http(request)
+    } finally {
+      this.#meter.duration(performance.now() - startedMs)
+    }
     this.#note(response)
     let outcome: IntrospectionOutcome
     try {
-      outcome = await this.#call.interpret(response, this.#now() / 1000)
+      const read = this.#call.interpret(response, this.#now() / 1000)
+      outcome = read instanceof Promise ? await read : read
     } catch (error) {
       return this.#fail(failed('malformed', codeOf(error), { endpointStatus: response.status }))
     }
@@ -71,16 +81,6 @@ export class IntrospectionClient {
         return { answer: INACTIVE[outcome.reason], cacheableNegative: outcome.cacheable, bodyBytes }
       default:
         return this.#fail(failureOf(outcome.reason, response.status, this.#guard.retryAfterS))
-    }
-  }
-
-  async #send(request: HttpRequest): Promise<HttpResponse> {
-    this.#meter.counters.calls++
-    const startedMs = performance.now()
-    try {
-      return await this.#http(request)
-    } finally {
-      this.#meter.duration(performance.now() - startedMs)
     }
   }
 

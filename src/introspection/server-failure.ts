@@ -17,7 +17,16 @@ class DeadlineError extends Error {
 export function within<T>(timeMs: number, promise: Promise<T>): Promise<T> {
   const { promise: outcome, resolve, reject } = Promise.withResolvers<T>()
   const timer = setTimeout(() => reject(new DeadlineError('the call took too long')), timeMs)
-  promise.then(resolve, reject).finally(() => clearTimeout(timer))
+  promise.then(
+    (value) => {
+      clearTimeout(timer)
+      resolve(value)
+    },
+    (error: unknown) => {
+      clearTimeout(timer)
+      reject(error)
+    },
+  )
   return outcome
 }
 

@@ -16,7 +16,7 @@ import type {
   UpstreamRequest,
   UpstreamTls,
 } from '../http/exchange.ts'
-import { HeaderList } from '../http/headers.ts'
+import { HeaderLines, HeaderList } from '../http/headers.ts'
 import type { HttpClient, HttpRequest, HttpResponse } from '../oauth/http.ts'
 import { currentSpan, inSpan, type Span } from '../telemetry/trace.ts'
 import { GatewayError } from '../util/errors.ts'
@@ -124,6 +124,8 @@ class Sender {
   readonly #settings: HttpClientSettings
   readonly #userAgent: string
   readonly #places = new LRUCache<string, Place>({ max: MAX_PLACES })
+  /** The lines of the last request. */
+  #last: { readonly given: HttpRequest['headers']; readonly host: string; readonly lines: HeaderLines } | null = null
 
   constructor(client: UpstreamClient, settings: HttpClientSettings, userAgent: string) {
     this.#client = client
@@ -132,12 +134,12 @@ class Sender {
   }
 
   /** @throws {ServerUnreachableError} (rejects) */
-  async send(request: HttpRequest): Promise<HttpResponse> {
+  send(request: HttpRequest): Promise<HttpResponse> {
     const { timeoutMs, deadlineMs = timeoutMs * 3, maxResponseBytes = DEFAULT_MAX_RESPONSE_BYTES } = this.#settings
     try {
       const { origin, host, path } = this.#placeOf(request.url)
       const { method } = request
-      return await new Exchange(
+      return new Exchange(
         this.#client,
         {
           origin,
@@ -154,18 +156,26 @@ class Sender {
         deadlineMs,
       ).outcome
     } catch (error) {
-      throw new ServerUnreachableError(describe(error), { cause: error })
+      return Promise.reject(unreachable(error))
     }
   }
 
   #headersOf(request: HttpRequest, host: string): HeaderList {
     const headers = new HeaderList()
-    headers.add('Host', host)
-    for (const [name, value] of request.headers) headers.add(name, value)
+    headers.append(this.#linesOf(request.headers, host))
+    return headers
+  }
+
+  /** Most callers send the same lines each time, as the same object. */
+  #linesOf(given: HttpRequest['headers'], host: string): HeaderLines {
+    if (this.#last !== null && this.#last.given === given && this.#last.host === host) return this.#last.lines
+    const headers = HeaderList.fromRaw(['Host', host, ...given.flat()])
     if (!headers.has('user-agent')) headers.add('User-Agent', this.#userAgent)
     if (!headers.has('accept-encoding')) headers.add('Accept-Encoding', 'gzip')
     if (this.#settings.keepaliveMs === 0) headers.set('Connection', 'close')
-    return headers
+    const lines = new HeaderLines(headers.toRaw())
+    this.#last = { given, host, lines }
+    return lines
   }
 
   #placeOf(url: string): Place {
@@ -249,7 +259,7 @@ class Exchange implements UpstreamHandler {
   #giveUp(error: Error): void {
     this.#call.abort()
     clearTimeout(this.#timer)
-    this.#reject(error)
+    this.#reject(unreachable(error))
   }
 
   onEarlyHints(): void {}
@@ -281,7 +291,7 @@ class Exchange implements UpstreamHandler {
       const body = decode(read, headers.get('content-encoding') ?? null, this.#maxBytes)
       this.#resolve({ status: this.#status, headers: { get: (lowerName) => valueIn(headers, lowerName) }, body })
     } catch (error) {
-      this.#reject(error)
+      this.#reject(unreachable(error))
     }
   }
 
@@ -294,7 +304,7 @@ class Exchange implements UpstreamHandler {
     }
     clearTimeout(this.#timer)
     const code = codeOfFailure(failure, error)
-    this.#reject(new ExchangeError(code, MESSAGES[failure] ?? code))
+    this.#reject(unreachable(new ExchangeError(code, MESSAGES[failure] ?? code)))
   }
 }
 
@@ -335,7 +345,7 @@ function decode(body: Buffer, encoding: string | null, limit: number): Buffer {
   }
 }
 
-/** A reason for the log that holds no part of the request. */
-function describe(error: unknown): string {
-  return error instanceof Error ? error.message : 'failed'
+/** With a reason for the log that holds no part of the request. */
+function unreachable(error: unknown): ServerUnreachableError {
+  return new ServerUnreachableError(error instanceof Error ? error.message : 'failed', { cause: error })
 }

@@ -8,7 +8,8 @@ import { fingerprintOf, type IntrospectionCall, type Lifetimes, type Profile, se
 import type { IntrospectedRequest } from '../../introspection/request.ts'
 import type { ExtractionPlan } from '../../introspection/token-extraction.ts'
 import { bearerChallenge } from '../../oauth/challenge.ts'
-import { FRAMING_HEADERS, toHttpRequest, withHeaders } from '../../oauth/form.ts'
+import { encodeForm, FRAMING_HEADERS, type Pairs, toHttpRequest, withHeaders } from '../../oauth/form.ts'
+import type { HttpRequest } from '../../oauth/http.ts'
 import { interpretIntrospection, introspectionRequest } from '../../oauth/introspection.ts'
 import type { JsonObject } from '../../oauth/json.ts'
 import type { PluginKit } from '../../plugin/kit.ts'
@@ -106,18 +107,24 @@ function sentHeaders(config: Config): readonly (readonly [string, string])[] {
 
 function createCall(config: Config, headers: readonly (readonly [string, string])[]): IntrospectionCall {
   const { introspection_url: endpoint, token_type_hint, introspect_request } = config
+  const asking = (token: string, all: Pairs) => introspectionRequest({ endpoint, token, token_type_hint, headers: all })
+  let usual: HttpRequest | null = null
   return {
     server: serverOf(endpoint),
     timeoutMs: config.timeout ?? 10_000,
     keepaliveMs: config.keepalive ?? 60_000,
     verifyTls: true,
     request(token, about) {
-      const all = introspect_request ? withHeaders(headers, requestHeaders(about)) : headers
-      return toHttpRequest(introspectionRequest({ endpoint, token, token_type_hint, headers: all }))
+      if (introspect_request) return toHttpRequest(asking(token, withHeaders(headers, requestHeaders(about))))
+      // Only the body differs from token to token.
+      usual ??= toHttpRequest(asking('', headers))
+      return { ...usual, body: encodeForm(asking(token, NO_HEADERS).form) }
     },
     interpret: interpretIntrospection,
   }
 }
+
+const NO_HEADERS: Pairs = []
 
 /** What the caller asks the gateway for. Nothing else of its request reaches the endpoint. */
 function requestHeaders({ method, rawPath }: IntrospectedRequest): readonly (readonly [string, string])[] {
