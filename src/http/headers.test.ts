@@ -75,13 +75,16 @@ test('the text of a list is that of its lines, whatever was added together, repl
     fc.record({ do: fc.constant('set' as const), line }),
     fc.record({ do: fc.constant('remove' as const), line }),
     fc.record({ do: fc.constant('mark' as const), line }),
-    fc.record({ do: fc.constant('append' as const), lines: fc.array(line, { maxLength: 3 }) }),
+    fc.record({ do: fc.constant('append' as const), lines: fc.array(line, { maxLength: 3 }), again: fc.boolean() }),
   )
   const rule = fc.property(fc.array(step, { maxLength: 12 }), fc.boolean(), (steps, withLength) => {
     const list = new HeaderList()
     for (const it of steps) {
-      if (it.do === 'append') list.append(new HeaderLines(it.lines.flat()))
-      else if (it.do === 'mark') list.removeMarked(IDENTITY)
+      if (it.do === 'append') {
+        const lines = new HeaderLines(it.lines.flat())
+        if (it.again) lines.textForUse()
+        list.append(lines)
+      } else if (it.do === 'mark') list.removeMarked(IDENTITY)
       else if (it.do === 'remove') list.remove(it.line[0].toLowerCase())
       else list[it.do](...it.line)
     }

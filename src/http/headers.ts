@@ -37,6 +37,13 @@ export function fieldName(name: string): FieldName {
   }
 }
 
+/** Lines from `start` to before `end`, and how they stand on the wire. */
+interface Block {
+  readonly start: number
+  readonly end: number
+  readonly text: string
+}
+
 /** Lines that a list has room for from the start: to make room costs more than to have it. */
 const LINES = 24
 
@@ -54,9 +61,8 @@ export class HeaderList {
   /** A line was added whose name is no token or whose value would end its line. */
   #suspect = false
   #framed = false
-  /** Lines that were added together and stand as they were: their text is ready. With the index of the first of each. */
-  #blocks: HeaderLines[] | null = null
-  #starts: number[] | null = null
+  /** Lines that were added together and stand as they were: their text is ready. */
+  #blocks: Block[] | null = null
 
   /** From the flat `[name, value, name, value, …]` form. */
   static fromRaw(raw: readonly string[]): HeaderList {
@@ -145,10 +151,7 @@ export class HeaderList {
     const { lower, bit } = name
     const index = (this.#bits & bit) === 0 ? -1 : this.#find(lower, bit, 0)
     if (index === -1) return this.addParsed(name, value)
-    if (this.#starts !== null && index >= (this.#starts[0] as number)) {
-      this.#blocks = null
-      this.#starts = null
-    }
+    if (this.#blocks !== null && index >= (this.#blocks[0] as Block).start) this.#blocks = null
     // The lower-case name stays what it was, and so does what it says about framing.
     this.#names[index] = name
     this.#values[index] = value
@@ -176,11 +179,10 @@ export class HeaderList {
   /** Adds lines that were made before. */
   append(lines: HeaderLines): void {
     const { names, values } = lines
-    if (lines.text !== '') {
+    const text = lines.textForUse()
+    if (text !== '') {
       this.#blocks ??= []
-      this.#starts ??= []
-      this.#blocks.push(lines)
-      this.#starts.push(this.#size)
+      this.#blocks.push({ start: this.#size, end: this.#size + names.length, text })
     }
     for (let i = 0; i < names.length; i++) this.addParsed(names[i] as FieldName, values[i] as string)
     if (!lines.clean) this.#suspect = true
@@ -221,7 +223,6 @@ export class HeaderList {
     if (size === this.#size) return
     this.#size = size
     this.#blocks = null
-    this.#starts = null
   }
 
   /** Calls `visit` for each line, in order. */
@@ -250,12 +251,13 @@ export class HeaderList {
    */
   text(start: string, withLength: boolean): string {
     let text = start
-    let blocks = 0
+    let next = 0
     for (let i = 0; i < this.#size; ) {
-      if (this.#starts !== null && this.#starts[blocks] === i) {
-        const block = (this.#blocks as HeaderLines[])[blocks++] as HeaderLines
+      const block = this.#blocks?.[next]
+      if (block?.start === i) {
         text += block.text
-        i += block.names.length
+        i = block.end
+        next++
         continue
       }
       const name = this.#names[i] as FieldName
@@ -293,16 +295,35 @@ export class HeaderLines {
   readonly values: readonly string[]
   /** All may go on the wire. */
   readonly clean: boolean
-  /** As they stand there; '' where one is not clean, or tells a length, which is left out at times. */
-  readonly text: string
+  #uses = 0
+  #text = ''
 
   /** @param raw flat: `[name, value, …]` */
   constructor(raw: readonly string[]) {
-    this.names = raw.filter((_, i) => i % 2 === 0).map(knownName)
-    this.values = raw.filter((_, i) => i % 2 === 1)
-    this.clean = this.names.every((name, i) => isClean(name, this.values[i] as string))
-    const asText = this.clean && !this.names.some(({ framing }) => framing)
-    this.text = asText ? this.names.map(({ lineStart }, i) => lineStart + this.values[i]).join('') : ''
+    const names: FieldName[] = []
+    const values: string[] = []
+    let clean = true
+    for (let i = 0; i + 1 < raw.length; i += 2) {
+      const name = knownName(raw[i] as string)
+      const value = raw[i + 1] as string
+      names.push(name)
+      values.push(value)
+      clean &&= isClean(name, value)
+    }
+    this.names = names
+    this.values = values
+    this.clean = clean
+  }
+
+  /** As they stand on the wire, from the second use on, as what is used once needs no text; '' where one is not clean, or tells a length, which is left out at times. */
+  textForUse(): string {
+    if (this.#uses < 2 && ++this.#uses === 2) this.#text = this.#makeText()
+    return this.#text
+  }
+
+  #makeText(): string {
+    if (!this.clean || this.names.some(({ framing }) => framing)) return ''
+    return this.names.map(({ lineStart }, i) => lineStart + this.values[i]).join('')
   }
 }
 

@@ -68,6 +68,40 @@ describe('a request to an authorization server', () => {
     assert.doesNotMatch(heads[1] ?? '', /content-length/i)
   })
 
+  test('has its own lines, whatever the one before had', async () => {
+    const heads: string[] = []
+    await using it = await setUp(async (connection) => {
+      for (;;) {
+        heads.push((await connection.readRequest()).raw.toString('latin1'))
+        await connection.respond(answer('ok'))
+      }
+    })
+    const { port } = new URL(it.server.origin)
+    const lists = [
+      [['A', '1']],
+      [['A', '1']],
+      [['A', '2']],
+      [['B', '2']],
+      [
+        ['B', '2'],
+        ['B', '2'],
+      ],
+      [],
+    ] as const
+    for (const headers of lists) {
+      for (const host of ['127.0.0.1', 'localhost']) {
+        await it.client({ method: 'GET', url: `http://${host}:${port}/`, headers })
+        const lines = heads.pop()?.split('\r\n') ?? []
+        assert.equal(lines[1], `Host: ${host}:${port}`)
+        const own = lines.filter((line) => /^[AB]: /.test(line))
+        assert.deepEqual(
+          own,
+          headers.map((pair) => pair.join(': ')),
+        )
+      }
+    }
+  })
+
   test('goes over a kept connection, and over a new one each time where nothing is kept', async () => {
     const script: UpstreamScript = async (connection) => {
       for (;;) {

@@ -111,6 +111,11 @@ async function traced(parent: Span, userAgent: string, request: HttpRequest, exc
   }
 }
 
+function isSame(given: HttpRequest['headers'], other: HttpRequest['headers']): boolean {
+  if (given === other) return true
+  return given.length === other.length && given.every(([name, value], i) => other[i]?.[0] === name && other[i]?.[1] === value)
+}
+
 /** Where a URL leads. */
 interface Place {
   readonly origin: Origin
@@ -166,9 +171,9 @@ class Sender {
     return headers
   }
 
-  /** Most callers send the same lines each time, as the same object. */
+  /** Most callers send the same lines each time. */
   #linesOf(given: HttpRequest['headers'], host: string): HeaderLines {
-    if (this.#last !== null && this.#last.given === given && this.#last.host === host) return this.#last.lines
+    if (this.#last !== null && this.#last.host === host && isSame(this.#last.given, given)) return this.#last.lines
     const headers = HeaderList.fromRaw(['Host', host, ...given.flat()])
     if (!headers.has('user-agent')) headers.add('User-Agent', this.#userAgent)
     if (!headers.has('accept-encoding')) headers.add('Accept-Encoding', 'gzip')
