@@ -15,6 +15,7 @@
  */
 import type { Log } from '../telemetry/log.ts'
 import { errorText } from '../util/errors.ts'
+import { Rarely } from '../util/rarely.ts'
 import type { PluginKit } from './kit.ts'
 
 /** Kong's `queue` parameters, in milliseconds. */
@@ -92,12 +93,13 @@ export class Queue<T> {
   #hurried = false
   #lost = 0
   #lostUntold = 0
-  #reportedMs = Number.NEGATIVE_INFINITY
+  readonly #reports: Rarely
   #idle: PromiseWithResolvers<void> | null = null
 
   constructor(parts: QueueParts<T>) {
     this.#parts = parts
     this.#clock = parts.clock ?? SYSTEM_CLOCK
+    this.#reports = new Rarely(REPORT_MS, () => this.#clock.now())
   }
 
   /** Entries that wait, those under way not among them. */
@@ -275,9 +277,7 @@ export class Queue<T> {
   }
 
   #report(what: string, reason: string | undefined): void {
-    const nowMs = this.#clock.now()
-    if (nowMs - this.#reportedMs < REPORT_MS) return
-    this.#reportedMs = nowMs
+    if (!this.#reports.due()) return
     const { entries, plugin, server, log } = this.#parts
     const lost = this.#lostUntold
     this.#lostUntold = 0

@@ -7,6 +7,7 @@
  *
  * Every answer to somebody who is turned away takes time from those who are not; hence the bound on these answers.
  */
+import { Rarely } from '../util/rarely.ts'
 
 /** Part of the limit that may be taken up by connections that are being told to go. */
 const RESERVE = 1 / 8
@@ -27,7 +28,7 @@ export class Capacity {
   #requests = 0
   #turnedAway = 0
   readonly #onTurnedAway: (total: number) => void
-  #toldAtMs = 0
+  readonly #tells = new Rarely(TELL_EVERY_MS)
   #answersLeft: number
   #answersSinceMs = 0
 
@@ -64,10 +65,7 @@ export class Capacity {
   /** Counts one that is turned away. */
   turnAway(): void {
     this.#turnedAway++
-    const nowMs = Date.now()
-    if (nowMs - this.#toldAtMs < TELL_EVERY_MS) return
-    this.#toldAtMs = nowMs
-    this.#onTurnedAway(this.#turnedAway)
+    if (this.#tells.due()) this.#onTurnedAway(this.#turnedAway)
   }
 
   /** Takes one of the answers that connections may get which are turned away; false where there were enough lately. */

@@ -3,6 +3,7 @@ import type { Server, Socket } from 'node:net'
 import { Server as TlsServer } from 'node:tls'
 import type { ProxiedConnection } from '../http/exchange.ts'
 import type { Log } from '../telemetry/log.ts'
+import { Rarely } from '../util/rarely.ts'
 import type { FrontConnection } from './client-connection.ts'
 import { readProxyHeader } from './proxy-protocol.ts'
 
@@ -127,12 +128,9 @@ const WARN_EVERY_MS = 60_000
  * Logs refusals: each at `info`, as whoever reaches the port can cause them, and one in a minute at `warn`, as a proxy in front that does not send the header
  * has all its clients refused.
  */
-export function createRefusalLog(log: Log, nowMs: () => number = Date.now): (reason: string, peer: string) => void {
-  let warnedMs = Number.NEGATIVE_INFINITY
+export function createRefusalLog(log: Log, nowMs?: () => number): (reason: string, peer: string) => void {
+  const warnings = new Rarely(WARN_EVERY_MS, nowMs)
   return (reason, peer) => {
-    const now = nowMs()
-    const due = now - warnedMs >= WARN_EVERY_MS
-    if (due) warnedMs = now
-    log[due ? 'warn' : 'info']('connection without a valid PROXY protocol header closed', { reason, peer })
+    log[warnings.due() ? 'warn' : 'info']('connection without a valid PROXY protocol header closed', { reason, peer })
   }
 }

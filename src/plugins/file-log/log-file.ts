@@ -9,6 +9,7 @@ import { close, constants, open, write } from 'node:fs'
 import { promisify } from 'node:util'
 import type { Log } from '../../telemetry/log.ts'
 import { errorText } from '../../util/errors.ts'
+import { Rarely } from '../../util/rarely.ts'
 
 /** Milliseconds for which lines are gathered: under load a write for each turn of the event loop costs more than the lines. */
 const GATHERING_MS = 20
@@ -54,7 +55,7 @@ export interface LogFileOptions {
 export class LogFile {
   readonly #options: LogFileOptions
   readonly #files: FileSystem
-  readonly #now: () => number
+  readonly #reports: Rarely
   #descriptor: number | null = null
   #waiting: string[] = []
   #waitingBytes = 0
@@ -63,12 +64,11 @@ export class LogFile {
   /** The last write ended inside of a line. */
   #torn = false
   #lost = 0
-  #reportedMs = Number.NEGATIVE_INFINITY
 
   constructor(options: LogFileOptions) {
     this.#options = options
     this.#files = options.files ?? SYSTEM
-    this.#now = options.now ?? Date.now
+    this.#reports = new Rarely(REPORT_MS, options.now)
   }
 
   /** Lines lost so far. */
@@ -142,9 +142,7 @@ export class LogFile {
 
   #lose(count: number, reason: string): void {
     this.#lost += count
-    const nowMs = this.#now()
-    if (nowMs - this.#reportedMs < REPORT_MS) return
-    this.#reportedMs = nowMs
+    if (!this.#reports.due()) return
     this.#options.log.error('log entries are lost', { plugin: 'file-log', path: this.#options.path, lost: this.#lost, reason })
   }
 }
