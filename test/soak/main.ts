@@ -11,6 +11,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { errorText } from '../../src/util/errors.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
 import { h1Place, h2Places, type Place } from './connections.ts'
 import { ServerProcess } from './endpoint.ts'
@@ -102,7 +103,7 @@ async function soak(): Promise<number> {
   const events = new Events({ gateway, upstream, identityProvider, introspectionUrl, disturbances, tally }, over)
   const startMs = performance.now()
   const samples: Sample[] = []
-  await Promise.all([load.run(rate, over), events.run(seconds), watch(samples, look, over)])
+  await Promise.all([load.run(rate, over), events.run(seconds), watch(samples, look, over)]).catch(giveUp)
   const [fromMs, untilMs] = WATCHED.map((part) => startMs + part * seconds * 1000) as [number, number]
   const watched = samples.filter(({ atMs }) => atMs >= fromMs && atMs <= untilMs)
   const memory = courseOf(watched, ({ rssBytes }) => rssBytes)
@@ -117,6 +118,12 @@ async function soak(): Promise<number> {
   const results = { seconds, rate, capacity, tally, events: events.done, memory, descriptors, toUpstream, idle, end, log }
   process.stdout.write(`\n${report({ ...results, mostWaiting: load.mostWaiting })}`)
   return tally.wrong === 0 ? 0 : 1
+}
+
+/** At once: what is cut together with the gateway would be reported as answers that are wrong. */
+function giveUp(error: unknown): never {
+  process.stderr.write(`${errorText(error)}\n`)
+  process.exit(1)
 }
 
 function openPlaces(plainOrigin: string, tlsOrigin: string): Place[] {
