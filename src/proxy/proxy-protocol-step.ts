@@ -4,7 +4,7 @@ import { Server as TlsServer } from 'node:tls'
 import type { ProxiedConnection } from '../http/exchange.ts'
 import type { Log } from '../telemetry/log.ts'
 import { Rarely } from '../util/rarely.ts'
-import type { FrontConnection } from './client-connection.ts'
+import { FirstBytes } from './first-bytes.ts'
 import { readProxyHeader } from './proxy-protocol.ts'
 
 /** What the step comes to: one of `arrived` and `closed`, once. `refused` goes before a `closed`. */
@@ -16,67 +16,35 @@ export interface ProxyProtocolOutcome {
 }
 
 /** A connection whose header has not come, or not whole. */
-export class ProxyProtocolStep implements FrontConnection {
-  readonly sinceMs: number
-  readonly deadlineMs: number
-  readonly isIdle = true
-  readonly isReading = false
-  readonly #socket: Socket
+export class ProxyProtocolStep extends FirstBytes {
   readonly #outcome: ProxyProtocolOutcome
-  #bytes: Buffer = Buffer.alloc(0)
 
-  /**
-   * @param sinceMs when it came, by the clock of whoever keeps it
-   * @param limitMs milliseconds that the header may take
-   */
   constructor(socket: Socket, sinceMs: number, limitMs: number, outcome: ProxyProtocolOutcome) {
-    this.#socket = socket
-    this.sinceMs = sinceMs
-    this.deadlineMs = sinceMs + limitMs
+    super(socket, sinceMs, limitMs, () => outcome.closed())
     this.#outcome = outcome
-    socket.on('data', this.#receive)
-    socket.on('error', this.#destroy)
-    socket.on('end', this.#end)
-    socket.on('close', this.#close)
   }
 
-  readonly #receive = (chunk: Buffer): void => {
-    this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk])
-    const header = readProxyHeader(this.#bytes)
+  protected override look(bytes: Buffer): void {
+    const header = readProxyHeader(bytes)
     if (header.kind === 'partial') return
     if (header.kind === 'refused') return this.#refuse(header.reason)
-    const socket = this.#socket
-    socket.off('data', this.#receive)
-    socket.off('error', this.#destroy)
-    socket.off('end', this.#end)
-    socket.off('close', this.#close)
-    socket.pause()
-    if (this.#bytes.length > header.length) socket.unshift(this.#bytes.subarray(header.length))
+    this.settle(header.length)
     this.#outcome.arrived(header.proxied)
   }
 
   /** Whoever connects and leaves without a word, as health checks do, has done nothing wrong. */
-  readonly #end = (): void => {
-    if (this.#bytes.length === 0) this.destroy()
+  protected override ended(bytes: Buffer): void {
+    if (bytes.length === 0) this.destroy()
     else this.#refuse('the client left in the middle of the header')
   }
 
-  readonly #destroy = (): void => this.destroy()
-
-  readonly #close = (): void => this.#outcome.closed()
-
-  #refuse(reason: string): void {
-    this.#socket.off('data', this.#receive)
-    this.#outcome.refused(reason)
-    this.destroy()
-  }
-
-  expire(): void {
+  override expire(): void {
     this.#refuse('no header in time')
   }
 
-  destroy(): void {
-    this.#socket.destroy()
+  #refuse(reason: string): void {
+    this.#outcome.refused(reason)
+    this.destroy()
   }
 }
 
