@@ -12,7 +12,7 @@ import { type Gateway, startGateway } from '../support/gateway.ts'
 import { END_HEADERS, ERROR, frame, H2Frames, requestLines, TYPE, uint32 } from '../support/h2-frames.ts'
 import { exchange, headerOf, parseResponse, RawConnection } from '../support/raw-client.ts'
 import { type RawUpstream, type RawUpstreamConnection, startRawUpstream } from '../support/raw-upstream.ts'
-import { until } from '../support/until.ts'
+import { standsStill, until } from '../support/until.ts'
 import { WEB_SOCKET_KEY, webSocketAnswer, webSocketOffer } from '../support/web-socket.ts'
 
 const chunk = (text: string): string => `${text.length.toString(16)}\r\n${text}\r\n`
@@ -42,15 +42,6 @@ function declarative(url: string, service: object = {}): object {
 async function openConnections(gateway: Gateway): Promise<number> {
   const { json } = await gateway.admin('GET', '/status')
   return Number(json?.['server']?.connections_active)
-}
-
-async function standsStill(value: () => number): Promise<number> {
-  let last = { value: value(), atMs: Date.now() }
-  await until(() => {
-    if (value() !== last.value) last = { value: value(), atMs: Date.now() }
-    return last.value > 0 && Date.now() - last.atMs > 700
-  }, 'a standstill')
-  return last.value
 }
 
 describe('a client that does not read', () => {

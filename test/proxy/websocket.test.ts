@@ -1,10 +1,15 @@
 /** WebSocket through the gateway (RFC 6455, RFC 9110 section 7.8): bytes in, bytes out. */
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
 import { after, before, suite, test } from 'node:test'
+import { listen } from '../../demo/listening.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
 import { headerOf, RawConnection } from '../support/raw-client.ts'
 import type { RawRequest } from '../support/raw-message.ts'
 import { type RawUpstream, type RawUpstreamConnection, startRawUpstream } from '../support/raw-upstream.ts'
+import { standsStill, until } from '../support/until.ts'
 import { acceptOf, WEB_SOCKET_KEY, webSocketAnswer, webSocketOffer } from '../support/web-socket.ts'
 
 const ACCEPT = acceptOf(WEB_SOCKET_KEY)
@@ -16,8 +21,14 @@ suite('WebSocket', () => {
   let upstream: RawUpstream
   let gateway: Gateway
   const requests: RawRequest[] = []
+  /** Takes every offer, and reads when it is told to. */
+  const sleeper = createServer((socket) => {
+    socket.once('data', () => socket.pause().write(`${TAKEN}hello`))
+    socket.on('error', () => {})
+  })
 
   before(async () => {
+    const sleeperPort = await listen(sleeper, 0)
     upstream = await startRawUpstream(async (connection) => {
       for (;;) {
         const request = await connection.readRequest()
@@ -32,6 +43,7 @@ suite('WebSocket', () => {
         _format_version: '3.0',
         services: [
           { name: 'open', ...service, routes: [{ name: 'open', paths: ['/open'], strip_path: false }] },
+          { name: 'asleep', url: `http://127.0.0.1:${sleeperPort}`, routes: [{ name: 'asleep', paths: ['/asleep'] }] },
           { name: 'hasty', ...service, read_timeout: 300, routes: [{ name: 'hasty', paths: ['/hasty'], strip_path: false }] },
           {
             name: 'closed',
@@ -46,6 +58,7 @@ suite('WebSocket', () => {
   after(async () => {
     await gateway?.stop()
     await upstream?.[Symbol.asyncDispose]()
+    sleeper.close()
   })
 
   /** What the upstream does by the last part of the path. */
@@ -106,6 +119,36 @@ suite('WebSocket', () => {
     await client.readUntil('hello')
     client.destroy()
     await assert.rejects(upstream.connections.at(-1)?.waitFor('what never comes') ?? Promise.resolve(), /ended/)
+  })
+
+  test('a side that does not read holds the other one back, and gets every byte in the end', async () => {
+    const asleep = once(sleeper, 'connection') as Promise<[Socket]>
+    const client = connect({ port: gateway.proxyPort, host: '127.0.0.1' })
+    try {
+      client.write(webSocketOffer('/asleep'))
+      await once(client, 'data')
+      const [server] = await asleep
+      const block = Buffer.from(Array.from({ length: 65_536 }, (_, i) => i % 251))
+      // More than the system holds between the four sockets.
+      const blocks = 2000
+      const sent = createHash('sha256')
+      for (let i = 0; i < blocks; i++) {
+        client.write(block)
+        sent.update(block)
+      }
+      assert.ok((await standsStill(() => client.writableLength)) > 0, 'all was taken from the client although nobody reads')
+      const received = createHash('sha256')
+      let size = 0
+      server.on('data', (chunk: Buffer) => {
+        received.update(chunk)
+        size += chunk.length
+      })
+      server.resume()
+      await until(() => size >= blocks * block.length, 'the rest', 30_000)
+      assert.equal(received.digest('hex'), sent.digest('hex'))
+    } finally {
+      client.destroy()
+    }
   })
 
   test('a tunnel in which nothing moves is cut after read_timeout', async () => {
