@@ -128,11 +128,10 @@ suite('WebSocket', () => {
       client.write(webSocketOffer('/asleep'))
       await once(client, 'data')
       const [server] = await asleep
-      const block = Buffer.from(Array.from({ length: 65_536 }, (_, i) => i % 251))
       // More than the system holds between the four sockets.
-      const blocks = 2000
+      const blocks = Array.from({ length: 2000 }, (_, i) => Buffer.alloc(65_536, i % 251))
       const sent = createHash('sha256')
-      for (let i = 0; i < blocks; i++) {
+      for (const block of blocks) {
         client.write(block)
         sent.update(block)
       }
@@ -144,7 +143,7 @@ suite('WebSocket', () => {
         size += chunk.length
       })
       server.resume()
-      await until(() => size >= blocks * block.length, 'the rest', 30_000)
+      await until(() => size >= blocks.length * 65_536, 'the rest', 30_000)
       assert.equal(received.digest('hex'), sent.digest('hex'))
     } finally {
       client.destroy()
