@@ -239,11 +239,10 @@ export class CacheSpace<V> {
 
   #keep(key: string, loaded: Loaded<V>): void {
     if (loaded.store === 'leave') return
-    this.#drop(key)
-    if (!('expiresAtMs' in loaded)) return
+    if (!('expiresAtMs' in loaded)) return this.#drop(key)
     const storedAtMs = this.#now()
     const { value, expiresAtMs, staleUntilMs = expiresAtMs, refreshAtMs = Number.POSITIVE_INFINITY, bytes } = loaded
-    if (staleUntilMs <= storedAtMs && expiresAtMs <= storedAtMs) return
+    if (staleUntilMs <= storedAtMs && expiresAtMs <= storedAtMs) return this.#drop(key)
     const generation = this.#generation
     const entry: Entry<V> = {
       value,
@@ -256,16 +255,27 @@ export class CacheSpace<V> {
       hits: 0,
       refreshed: false,
     }
-    if (loaded.store === 'negative') this.#negative.set(key, entry)
-    else this.#positive.set(key, entry, { size: Math.max(1, Math.ceil(bytes)) })
+    // One store has the new entry in place of an older one; what the other one has is over.
+    if (loaded.store === 'negative') {
+      this.#dropFrom(this.#positive, key)
+      this.#negative.set(key, entry)
+    } else {
+      this.#dropFrom(this.#negative, key)
+      this.#positive.set(key, entry, { size: Math.max(1, Math.ceil(bytes)) })
+    }
   }
 
   #drop(key: string): void {
-    for (const store of [this.#positive, this.#negative]) if (store.peek(key)?.space === this) store.delete(key)
+    this.#dropFrom(this.#positive, key)
+    this.#dropFrom(this.#negative, key)
+  }
+
+  #dropFrom(store: LRUCache<string, Entry<V>>, key: string): void {
+    if (store.size > 0 && store.peek(key)?.space === this) store.delete(key)
   }
 
   #fresh(key: string): Entry<V> | undefined {
-    const entry = this.#positive.get(key) ?? this.#negative.get(key)
+    const entry = this.#positive.get(key) ?? (this.#negative.size > 0 ? this.#negative.get(key) : undefined)
     if (entry === undefined || !this.#isMine(entry)) return undefined
     const nowMs = this.#now()
     return nowMs < entry.expiresAtMs && nowMs >= entry.storedAtMs - CLOCK_TOLERANCE_MS ? entry : undefined
