@@ -191,7 +191,7 @@ export class ClientConnection implements FrontConnection {
 
   /** Bytes from the socket; lent for this call only. */
   receive(chunk: Buffer): void {
-    if (this.#state === 'lingering' || this.#state === 'closed') return
+    if (this.#state === 'lingering' || this.#state === 'tunnel' || this.#state === 'closed') return
     this.#pending = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk])
     this.#advance()
     // Lent bytes are kept only as a copy.

@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
 import { connect as connectH2 } from 'node:http2'
 import { connect, type Socket } from 'node:net'
-import { join } from 'node:path'
 import { Duplex } from 'node:stream'
 import { after, before, describe, test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
 import { type EchoUpstream, startEchoUpstream } from '../../demo/echo-upstream.ts'
-import { type Gateway, startGateway } from '../support/gateway.ts'
+import { type Gateway, portsOf, startGateway } from '../support/gateway.ts'
 import { headersOf, RawConnection } from '../support/raw-client.ts'
 import { runProgram } from '../support/run-program.ts'
 import { until } from '../support/until.ts'
@@ -71,11 +69,6 @@ async function sendH2(connection: Duplex): Promise<number> {
 }
 
 /** Ports of one kind of listener, in the order of the setting. */
-async function portsOf(gateway: Gateway, kind: 'proxy' | 'admin' | 'status'): Promise<number[]> {
-  const state = JSON.parse(await readFile(join(gateway.prefix, 'run', 'state.json'), 'utf8'))
-  return state.addresses[kind].map((address: string) => Number(/:(\d+)(?: |$)/.exec(address)?.[1]))
-}
-
 function gatewayFor(upstream: EchoUpstream, env: Record<string, string>): Promise<Gateway> {
   const declarative = {
     _format_version: '3.0',
@@ -97,7 +90,7 @@ describe('a listener with the flag proxy_protocol', () => {
       SALLYPORT_REAL_IP_HEADER: 'proxy_protocol',
       SALLYPORT_CLIENT_HEADER_TIMEOUT: '500ms',
     })
-    ;[plain = 0, tls = 0, h2 = 0, unflagged = 0] = await portsOf(gateway, 'proxy')
+    ;[plain = 0, tls = 0, h2 = 0, unflagged = 0] = await portsOf(gateway)
   })
   after(async () => {
     await gateway.stop()

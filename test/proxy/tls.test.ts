@@ -11,7 +11,7 @@ import { type EchoUpstream, startEchoUpstream } from '../../demo/echo-upstream.t
 import { listen } from '../../demo/listening.ts'
 import { createSelfSigned, type SelfSigned } from '../../src/util/self-signed.ts'
 import { selfSigned } from '../support/certificates.ts'
-import { type Gateway, type GatewayOptions, GatewayStartError, startGateway } from '../support/gateway.ts'
+import { type Gateway, type GatewayOptions, GatewayStartError, portsOf, startGateway } from '../support/gateway.ts'
 import { headerOf, RawConnection } from '../support/raw-client.ts'
 import { runProgram } from '../support/run-program.ts'
 import { temporaryFolder } from '../support/temp.ts'
@@ -37,13 +37,6 @@ const declarative = (url: string) => ({
   ],
 })
 
-/** Ports of the proxy, that of the TLS listener second. */
-async function portsOf(gateway: Gateway): Promise<[plain: number, tls: number]> {
-  const state = JSON.parse(await readFile(join(gateway.prefix, 'run', 'state.json'), 'utf8'))
-  const [plain, tls] = state.addresses.proxy.map((address: string) => Number(/:(\d+)$/.exec(address)?.[1]))
-  return [plain, tls]
-}
-
 const get = (path: string, ...lines: string[]): string => [`GET ${path} HTTP/1.1`, 'Host: api.test', ...lines, '', ''].join('\r\n')
 
 describe('HTTPS', () => {
@@ -55,7 +48,7 @@ describe('HTTPS', () => {
     upstream = await startEchoUpstream()
     const env = { ...TLS_LISTEN, SALLYPORT_CLIENT_HEADER_TIMEOUT: '500ms', SALLYPORT_TRUSTED_IPS: '' }
     gateway = await startGateway({ database: 'off', declarative: declarative(upstream.origin), env, workers: 2 })
-    ;[plain, tls] = await portsOf(gateway)
+    ;[plain = 0, tls = 0] = await portsOf(gateway)
   })
   after(async () => {
     await gateway.stop()
@@ -276,7 +269,7 @@ test('what nobody reads stops, in both directions, and a client that leaves ends
     env: TLS_LISTEN,
     logLevel: 'error',
   })
-  const [, tls] = await portsOf(gateway)
+  const [, tls = 0] = await portsOf(gateway)
   const total = 64 * MEBIBYTE
   const piece = Buffer.alloc(MEBIBYTE, 'x')
   await using connection = await RawConnection.open(tls, { tls: {} })
@@ -317,7 +310,7 @@ test('a certificate of the settings is served; a changed file is taken at a relo
   await write(first)
   const env = { ...TLS_LISTEN, SALLYPORT_SSL_CERT: file('node.crt'), SALLYPORT_SSL_CERT_KEY: file('node.key') }
   await using gateway = await startGateway({ database: 'off', declarative: declarative(upstream.origin), env, workers: 2 })
-  const [, tls] = await portsOf(gateway)
+  const [, tls = 0] = await portsOf(gateway)
   const subject = async () => {
     await using connection = await RawConnection.open(tls, { tls: {} })
     return new X509Certificate(connection.tls.getPeerCertificate().raw).subject
@@ -351,7 +344,7 @@ test('keys and certificates may be given as text', async () => {
   await using gateway = await startGateway({
     env: { ...TLS_LISTEN, SALLYPORT_SSL_CERT: cert, SALLYPORT_SSL_CERT_KEY: Buffer.from(key).toString('base64') },
   })
-  const [, tls] = await portsOf(gateway)
+  const [, tls = 0] = await portsOf(gateway)
   await using connection = await RawConnection.open(tls, { tls: { servername: 'text.test', ca: cert } })
   assert.equal(connection.tls.authorized, true)
 })
@@ -382,7 +375,7 @@ test('a certificate without its key, or with one that cannot be read, prevents t
 
 test("a cipher suite of TLS 1.3 alone refuses TLS 1.2; ciphers of one's own are the only ones", async () => {
   await using modern = await startGateway({ env: { ...TLS_LISTEN, SALLYPORT_SSL_CIPHER_SUITE: 'modern' } })
-  const [, modernPort] = await portsOf(modern)
+  const [, modernPort = 0] = await portsOf(modern)
   await assert.rejects(RawConnection.open(modernPort, { tls: { maxVersion: 'TLSv1.2' } }), { code: /PROTOCOL_VERSION|ALERT/ })
   const env = {
     SALLYPORT_SSL_CIPHER_SUITE: 'custom',
@@ -391,7 +384,7 @@ test("a cipher suite of TLS 1.3 alone refuses TLS 1.2; ciphers of one's own are 
     SALLYPORT_SSL_SESSION_TICKETS: 'off',
   }
   await using custom = await startGateway({ env: { ...TLS_LISTEN, ...env } })
-  const [, port] = await portsOf(custom)
+  const [, port = 0] = await portsOf(custom)
   await assert.rejects(RawConnection.open(port, { tls: { minVersion: 'TLSv1.3' } }), { code: /PROTOCOL_VERSION|ALERT/ })
   await assert.rejects(RawConnection.open(port, { tls: { ciphers: 'ECDHE-RSA-AES256-GCM-SHA384' } }), { code: /HANDSHAKE_FAILURE|ALERT/ })
   await using connection = await RawConnection.open(port, { tls: {} })
@@ -438,7 +431,7 @@ async function startAndStop(options: GatewayOptions): Promise<void> {
 
 test('certificates and SNIs of the Admin API are shown at once, a rotation too; an invalid one is refused and changes nothing', async () => {
   await using gateway = await startGateway({ env: TLS_LISTEN, workers: 2 })
-  const [, tls] = await portsOf(gateway)
+  const [, tls = 0] = await portsOf(gateway)
   const [one, two] = [selfSigned({ name: 'one.test' }), selfSigned({ name: 'two.test' })]
   const shown = async (servername: string): Promise<string> => {
     await using connection = await RawConnection.open(tls, { tls: { servername } })

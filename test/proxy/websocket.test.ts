@@ -4,8 +4,9 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { after, before, suite, test } from 'node:test'
+import { connect as connectTls } from 'node:tls'
 import { listen } from '../../demo/listening.ts'
-import { type Gateway, startGateway } from '../support/gateway.ts'
+import { type Gateway, portsOf, startGateway } from '../support/gateway.ts'
 import { headerOf, RawConnection } from '../support/raw-client.ts'
 import type { RawRequest } from '../support/raw-message.ts'
 import { type RawUpstream, type RawUpstreamConnection, startRawUpstream } from '../support/raw-upstream.ts'
@@ -21,6 +22,8 @@ suite('WebSocket', () => {
   let upstream: RawUpstream
   let gateway: Gateway
   const requests: RawRequest[] = []
+  /** Of the listeners, in their order. */
+  let [plain, twofold, tls, proxied] = [0, 0, 0, 0]
   /** Takes every offer, and reads when it is told to. */
   const sleeper = createServer((socket) => {
     socket.once('data', () => socket.pause().write(`${TAKEN}hello`))
@@ -39,6 +42,7 @@ suite('WebSocket', () => {
     const service = { url: upstream.origin, retries: 0 }
     gateway = await startGateway({
       database: 'off',
+      env: { SALLYPORT_PROXY_LISTEN: '127.0.0.1:0, 127.0.0.1:0 http2, 127.0.0.1:0 ssl, 127.0.0.1:0 proxy_protocol' },
       declarative: {
         _format_version: '3.0',
         services: [
@@ -54,6 +58,9 @@ suite('WebSocket', () => {
         ],
       },
     })
+  })
+  before(async () => {
+    ;[plain = 0, twofold = 0, tls = 0, proxied = 0] = await portsOf(gateway)
   })
   after(async () => {
     await gateway?.stop()
@@ -121,34 +128,47 @@ suite('WebSocket', () => {
     await assert.rejects(upstream.connections.at(-1)?.waitFor('what never comes') ?? Promise.resolve(), /ended/)
   })
 
-  test('a side that does not read holds the other one back, and gets every byte in the end', async () => {
-    const asleep = once(sleeper, 'connection') as Promise<[Socket]>
-    const client = connect({ port: gateway.proxyPort, host: '127.0.0.1' })
-    try {
-      client.write(webSocketOffer('/asleep'))
-      await once(client, 'data')
-      const [server] = await asleep
-      // More than the system holds between the four sockets.
-      const blocks = Array.from({ length: 2000 }, (_, i) => Buffer.alloc(65_536, i % 251))
-      const sent = createHash('sha256')
-      for (const block of blocks) {
-        client.write(block)
-        sent.update(block)
+  const clear = (port: number) => connect({ port, host: '127.0.0.1' })
+  const ways: Record<string, () => Socket> = {
+    'in clear': () => clear(plain),
+    'on a listener that takes HTTP/2 too': () => clear(twofold),
+    'over TLS': () => connectTls({ port: tls, host: '127.0.0.1', rejectUnauthorized: false }),
+    'behind a PROXY header': () => {
+      const client = clear(proxied)
+      client.write('PROXY TCP4 192.0.2.1 198.51.100.1 40000 80\r\n')
+      return client
+    },
+  }
+  for (const [way, open] of Object.entries(ways)) {
+    test(`a side that does not read holds the other one back, and gets every byte in the end: ${way}`, async () => {
+      const asleep = once(sleeper, 'connection') as Promise<[Socket]>
+      const client = open()
+      try {
+        client.write(webSocketOffer('/asleep'))
+        await once(client, 'data')
+        const [server] = await asleep
+        // More than the system holds between the four sockets.
+        const blocks = Array.from({ length: 2000 }, (_, i) => Buffer.alloc(65_536, i % 251))
+        const sent = createHash('sha256')
+        for (const block of blocks) {
+          client.write(block)
+          sent.update(block)
+        }
+        assert.ok((await standsStill(() => client.writableLength)) > 0, 'all was taken from the client although nobody reads')
+        const received = createHash('sha256')
+        let size = 0
+        server.on('data', (chunk: Buffer) => {
+          received.update(chunk)
+          size += chunk.length
+        })
+        server.resume()
+        await until(() => size >= blocks.length * 65_536, 'the rest', 30_000)
+        assert.equal(received.digest('hex'), sent.digest('hex'))
+      } finally {
+        client.destroy()
       }
-      assert.ok((await standsStill(() => client.writableLength)) > 0, 'all was taken from the client although nobody reads')
-      const received = createHash('sha256')
-      let size = 0
-      server.on('data', (chunk: Buffer) => {
-        received.update(chunk)
-        size += chunk.length
-      })
-      server.resume()
-      await until(() => size >= blocks.length * 65_536, 'the rest', 30_000)
-      assert.equal(received.digest('hex'), sent.digest('hex'))
-    } finally {
-      client.destroy()
-    }
-  })
+    })
+  }
 
   test('a tunnel in which nothing moves is cut after read_timeout', async () => {
     await using client = await RawConnection.open(gateway.proxyPort)

@@ -204,6 +204,12 @@ function portOf(addresses: string[] | undefined): number {
   return Number(addresses?.[0]?.match(/:(\d+)(?=\s|$)/)?.[1] ?? 0)
 }
 
+/** Ports of a running gateway's listeners of a kind, in the order of its setting. */
+export async function portsOf(gateway: Pick<Gateway, 'prefix'>, kind: keyof Addresses = 'proxy'): Promise<number[]> {
+  const { addresses } = JSON.parse(await readFile(join(gateway.prefix, 'run', 'state.json'), 'utf8')) as { addresses: Addresses }
+  return addresses[kind].map((address) => portOf([address]))
+}
+
 /** Prefixes and process groups to clear away when the test process ends without `stop()`. */
 const leftovers = new Map<string, number>()
 
