@@ -11,9 +11,9 @@ const ACCEPT_SALT = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
  * @see RFC 6455 section 4.2.1; RFC 9110 section 7.8: `Upgrade` counts only if `Connection` names it
  */
 export function webSocketKeyOf(method: string, version: string, headers: HeaderList): string | null {
-  if (method !== 'GET' || version !== '1.1' || headers.get('upgrade')?.toLowerCase() !== 'websocket') return null
+  if (method !== 'GET' || version !== '1.1' || headers.only('upgrade')?.toLowerCase() !== 'websocket') return null
   const named = headers.all('connection').some((value) => value.split(',').some((item) => item.trim().toLowerCase() === 'upgrade'))
-  return named && headers.count('upgrade') === 1 && headers.count(KEY) === 1 ? (headers.get(KEY) ?? null) : null
+  return named ? (headers.only(KEY) ?? null) : null
 }
 
 /** Whether a 101 takes the offer that was made with `key` (RFC 6455 section 4.1): anything else is not what the client asked for. */

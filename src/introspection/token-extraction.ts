@@ -88,8 +88,9 @@ export function searchableFormat(request: IntrospectedRequest, location: BodyLoc
   if (request.bodyLength !== null && request.bodyLength > location.limitBytes) return null
   const { headers } = request
   // An encoded body would have to be decoded first, and two types mean that nobody knows.
-  if (headers.has('content-encoding') || headers.count('content-type') !== 1) return null
-  const format = bodyFormat(headers.get('content-type') ?? '')
+  const type = headers.only('content-type') ?? null
+  if (headers.has('content-encoding') || type === null) return null
+  const format = bodyFormat(type)
   return format !== null && location.formats.has(format) ? format : null
 }
 

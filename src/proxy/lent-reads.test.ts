@@ -1,19 +1,15 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Server, Socket } from 'node:net'
+import { connect, createServer, Socket } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
+import { listen } from '../../demo/listening.ts'
 import { frontOptions } from '../../test/support/front-options.ts'
 import { RawConnection } from '../../test/support/raw-client.ts'
 import { HeaderList } from '../http/headers.ts'
 import { lendReads } from './lent-reads.ts'
 import { createFront, type Front } from './server.ts'
-
-async function listen(server: Server): Promise<number> {
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  return (server.address() as AddressInfo).port
-}
 
 test('what an accepted connection sends is lent from one buffer, and its server counts it until it is closed', async () => {
   const lent: { bytes: Buffer; text: string }[] = []

@@ -51,8 +51,8 @@ export function findPair(request: IntrospectedRequest, places: readonly string[]
 
 /** RFC 7617 section 2: base64 of UTF-8; the name ends at the first colon. */
 function pairInHeader({ headers }: IntrospectedRequest): FoundPair | null {
-  const value = headers.get('authorization')
-  if (value === undefined || headers.count('authorization') > 1 || value.length > MAX_BASIC_LENGTH) return null
+  const value = headers.only('authorization') ?? null
+  if (value === null || value.length > MAX_BASIC_LENGTH) return null
   const encoded = /^[ \t]*basic[ \t]+([A-Za-z0-9+/]+={0,2})[ \t]*$/i.exec(value)?.[1]
   const text = encoded === undefined ? null : readUtf8(Buffer.from(encoded, 'base64'))
   const colon = text?.indexOf(':') ?? -1
